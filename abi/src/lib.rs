@@ -1,0 +1,21 @@
+//! The wire ABI of the remoteproc service, as both worlds speak it: `docs/abi.md` in code.
+//!
+//! Pure data: nothing here calls the SPMC or touches memory of another world.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+pub mod command;
+pub mod door_d;
+pub mod memory_descriptor;
+pub mod result;
+
+use uuid::{Uuid, uuid};
+
+/// FF-A UUID of door D, which is also the service's id behind door T (OP-TEE's remoteproc service).
+pub const SERVICE_UUID: Uuid = uuid!("80a4c275-0a47-4905-8285-1486a9771a08");
+
+/// Size of the page that FF-A counts memory in, bytes.
+pub const FFA_PAGE_SIZE: u64 = 4096;
+
+/// Most address ranges that one memory handle may have: its descriptor then fits one 4 KiB buffer.
+pub const MAX_RANGES: usize = 200;

@@ -1,0 +1,216 @@
+//! The catalogue of refusals: every reason for which the service, the image reader or the signing tool says no.
+//!
+//! One table: a stable number, a name, a class and a sentence that tells the reader what to do. The number never changes its
+//! meaning and is never used again; a new reason gets a new number. This crate is a leaf: everybody may know it, it knows nobody.
+#![no_std]
+#![forbid(unsafe_code)]
+
+use core::fmt;
+
+/// What kind of no a refusal is. The service turns it into the result code of the wire (`docs/abi.md`, "Results").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// The request or the container's framing is malformed.
+    BadParameters,
+    /// The contents are malformed.
+    BadFormat,
+    /// Something that has to be there is missing.
+    NoData,
+    /// A known thing that this build or platform can't do.
+    NotSupported,
+    /// A known command that is not implemented.
+    NotImplemented,
+    /// The signature does not verify.
+    SignatureInvalid,
+    /// Authenticated data and the bytes that came with it disagree.
+    Security,
+    /// An address outside what the caller or the image may touch.
+    AccessDenied,
+    /// The request does not fit the processor's state or owner.
+    BadState,
+    /// A stated limit of this implementation is exceeded.
+    OutOfMemory,
+    /// The hardware did not do what it was told.
+    Generic,
+    /// Data that should have been aligned or consistent is not.
+    CorruptObject,
+}
+
+macro_rules! refusals {
+    ($( $number:literal $variant:ident $name:literal $class:ident $sentence:literal )*) => {
+        /// One reason to refuse. The discriminant is the stable number.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u16)]
+        pub enum Refusal {
+            $(
+                #[doc = $sentence]
+                $variant = $number,
+            )*
+        }
+
+        impl Refusal {
+            /// The whole catalogue, in the order of the numbers.
+            pub const ALL: &'static [Self] = &[ $( Self::$variant, )* ];
+
+            /// Returns the refusal with this number, if there is one.
+            #[must_use]
+            pub const fn from_number(number: u16) -> Option<Self> {
+                match number {
+                    $( $number => Some(Self::$variant), )*
+                    _ => None,
+                }
+            }
+
+            /// Returns the stable name, as logs and tools print it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $( Self::$variant => $name, )* }
+            }
+
+            /// Returns the kind of no.
+            #[must_use]
+            pub const fn class(self) -> Class {
+                match self { $( Self::$variant => Class::$class, )* }
+            }
+
+            /// Returns what is wrong and what to do about it.
+            #[must_use]
+            pub const fn sentence(self) -> &'static str {
+                match self { $( Self::$variant => $sentence, )* }
+            }
+        }
+    };
+}
+
+// 0x01xx framing of the container; 0x02xx authenticity; 0x03xx signed tables; 0x04xx the ELF files; 0x05xx segment contents;
+// 0x06xx resource table; 0x07xx boot; 0x10xx state and owner; 0x11xx memory a client names; 0x12xx messages; 0x13xx hardware.
+refusals! {
+    0x0101 TooShort "TOO_SHORT" BadParameters "The file is shorter than a container header (20 bytes): pass the whole signed file."
+    0x0102 BadMagic "BAD_MAGIC" BadParameters "The file does not start with the container's magic number: an unsigned ELF file has to be signed first."
+    0x0103 BadVersion "BAD_VERSION" BadParameters "The container version is not 1: sign the firmware again with a tool that writes version 1."
+    0x0104 EmptyTlvArea "EMPTY_TLV_AREA" BadParameters "The header says that there are no TLVs: the file is damaged, sign it again."
+    0x0105 EmptySignature "EMPTY_SIGNATURE" BadParameters "The header says that there is no signature: the file is damaged, sign it again."
+    0x0106 MetadataTooLarge "METADATA_TOO_LARGE" OutOfMemory "Header, TLVs and signature exceed 16 KiB: sign fewer or smaller program headers and TLVs."
+    0x0107 SizeMismatch "SIZE_MISMATCH" BadParameters "The lengths in the header do not add up to the length of the file: it is truncated, has a tail, or is of the older vendor layout."
+    0x0108 TlvMalformed "TLV_MALFORMED" BadFormat "A TLV does not fit the TLV area: sign the firmware again."
+    0x0109 ImageSizesMismatch "IMAGE_SIZES_MISMATCH" BadFormat "The IMGSIZE values do not add up to the header's image length: sign the firmware again."
+
+    0x0201 SignatureTypeMissing "SIGNATURE_TYPE_MISSING" BadParameters "The SIGNTYPE TLV is missing or not one byte long: sign the firmware again."
+    0x0202 SignatureTypeUnknown "SIGNATURE_TYPE_UNKNOWN" NotSupported "This SIGNTYPE is not supported here: sign with an algorithm that the platform lists."
+    0x0203 SignatureInvalid "SIGNATURE_INVALID" SignatureInvalid "No trusted key verifies the signature: it was made by another key, or header or TLVs were changed afterwards."
+    0x0204 SignatureLength "SIGNATURE_LENGTH" SignatureInvalid "The signature's length fits no trusted key of its algorithm: sign with the key that the platform trusts."
+    0x0205 NoTrustedKey "NO_TRUSTED_KEY" SignatureInvalid "The platform trusts no key of this algorithm: sign with another algorithm, or add a key to the partition's manifest."
+    0x0206 HashTypeMissing "HASH_TYPE_MISSING" BadFormat "The HASHTYPE TLV is not one byte long: sign the firmware again."
+    0x0207 HashTypeUnknown "HASH_TYPE_UNKNOWN" NotSupported "The HASHTYPE is not SHA-256: sign the firmware again with SHA-256."
+
+    0x0301 ImageCountMissing "IMAGE_COUNT_MISSING" NoData "The NUM_IMG TLV is missing or zero: sign the firmware again."
+    0x0302 ImageCountMalformed "IMAGE_COUNT_MALFORMED" BadFormat "The NUM_IMG TLV is not one byte long: sign the firmware again."
+    0x0303 TooManyImages "TOO_MANY_IMAGES" OutOfMemory "The container holds more than 8 images: sign fewer at once."
+    0x0304 ImageTypeMissing "IMAGE_TYPE_MISSING" NoData "The IMGTYPE TLV is missing: sign the firmware again."
+    0x0305 ImageTypeMalformed "IMAGE_TYPE_MALFORMED" BadParameters "The IMGTYPE TLV does not hold one byte per image: sign the firmware again."
+    0x0306 ImageTypeUnknown "IMAGE_TYPE_UNKNOWN" BadFormat "An image is not of a type that this platform loads: only plain ELF files (type 1) are."
+    0x0307 ImageSizeMissing "IMAGE_SIZE_MISSING" NoData "The IMGSIZE TLV is missing: sign the firmware again."
+    0x0308 ImageSizeMalformed "IMAGE_SIZE_MALFORMED" BadParameters "The IMGSIZE TLV does not hold one 32-bit size per image, each a multiple of 8: sign the firmware again."
+    0x0309 HashTableMissing "HASH_TABLE_MISSING" NoData "The HASHTABLE TLV is missing or empty: sign the firmware again."
+    0x030a HashTableMalformed "HASH_TABLE_MALFORMED" BadParameters "The HASHTABLE's length is not a multiple of 64: sign the firmware again."
+    0x030b TooManySegments "TOO_MANY_SEGMENTS" OutOfMemory "The signed table holds more than 128 program headers: link the firmware with fewer."
+    0x030c EncryptionUnsupported "ENCRYPTION_UNSUPPORTED" NotSupported "The image is encrypted and this platform has no decryption: sign it without encryption."
+    0x030d NothingToLoad "NOTHING_TO_LOAD" NoData "No signed program header loads a byte: link the firmware with PT_LOAD segments."
+    0x030e SegmentSizes "SEGMENT_SIZES" BadFormat "A segment has more bytes in the file than in memory: link the firmware again."
+    0x030f SegmentOutsideRegions "SEGMENT_OUTSIDE_REGIONS" AccessDenied "A segment's device addresses lie outside every region of the processor: link the firmware for this processor's memory."
+    0x0310 SegmentsOverlap "SEGMENTS_OVERLAP" BadFormat "Two segments overlap in memory: link the firmware again."
+    0x0311 ExecutableInShared "EXECUTABLE_IN_SHARED" AccessDenied "An executable segment lies in a shared region: link code into private memory."
+    0x0312 SegmentOutsideImage "SEGMENT_OUTSIDE_IMAGE" BadFormat "A segment's file bytes lie outside its image: sign the firmware again."
+    0x0313 PlatformTlvUnknown "PLATFORM_TLV_UNKNOWN" NotSupported "A platform TLV is unknown and the manifest is strict about them: remove it from the signing command."
+    0x0314 SegmentAddressOverflow "SEGMENT_ADDRESS_OVERFLOW" BadFormat "A segment's device address and size exceed 32 bits: link the firmware again."
+
+    0x0401 ElfMalformed "ELF_MALFORMED" BadFormat "An image is not a little-endian 32-bit ELF file of version 1: build the firmware for the remote processor."
+    0x0402 ProgramHeadersOutside "PROGRAM_HEADERS_OUTSIDE" BadFormat "The ELF program headers lie outside the image: the file was changed after it was linked."
+    0x0403 ProgramHeadersMismatch "PROGRAM_HEADERS_MISMATCH" Security "The ELF program headers are not the signed ones: the file was changed after it was signed."
+    0x0404 SegmentNotInFile "SEGMENT_NOT_IN_FILE" Security "The ELF files hold fewer program headers than were signed: the file was changed after it was signed."
+    0x0405 SectionHeadersMalformed "SECTION_HEADERS_MALFORMED" BadFormat "The ELF section headers lie outside the image or have a wrong size: link the firmware again, do not edit it afterwards."
+    0x0406 TooManySections "TOO_MANY_SECTIONS" OutOfMemory "An image has more section headers than are read, or names resource tables too often: strip the debug sections."
+
+    0x0501 SegmentHashMismatch "SEGMENT_HASH_MISMATCH" Security "A segment's bytes are not the signed ones: the file was changed after it was signed, or while it was loaded."
+
+    0x0601 ResourceTableTwice "RESOURCE_TABLE_TWICE" BadFormat "More than one resource table was found: keep one .resource_table section in one image."
+    0x0602 ResourceTableOutside "RESOURCE_TABLE_OUTSIDE" AccessDenied "The resource table does not lie inside one authenticated, non-executable segment: the section header was changed, or the linker script puts the table outside the segments."
+    0x0603 ResourceTableNotShared "RESOURCE_TABLE_NOT_SHARED" AccessDenied "The resource table lies in a private region, where the normal world could not read it: link it into shared memory."
+    0x0604 ResourceTableMisaligned "RESOURCE_TABLE_MISALIGNED" CorruptObject "The resource table's address is not a multiple of 4: align the section."
+    0x0605 ResourceTableMalformed "RESOURCE_TABLE_MALFORMED" BadFormat "The resource table's header or offsets are wrong: check version 1, the two reserved words and the offsets."
+    0x0606 ResourceEntryMalformed "RESOURCE_ENTRY_MALFORMED" BadFormat "An entry of the resource table is truncated or of an unknown type: check its type and length."
+
+    0x0701 BootAddressMalformed "BOOT_ADDRESS_MALFORMED" BadFormat "The BOOTADDR TLV is not a 32-bit value: sign with --plat-tlv BOOTADDR 0x..."
+    0x0702 BootAddressOutside "BOOT_ADDRESS_OUTSIDE" AccessDenied "The boot address lies in no loaded segment: set BOOTADDR to the vector table's device address."
+    0x0703 BootAddressMisaligned "BOOT_ADDRESS_MISALIGNED" BadFormat "The boot address is not a multiple of 128: align the vector table."
+    0x0704 BootSecurityMalformed "BOOT_SECURITY_MALFORMED" BadFormat "The BOOTSEC TLV is not a 32-bit value: sign with --plat-tlv BOOTSEC 0 or 1."
+    0x0705 BootSecurityUnsupported "BOOT_SECURITY_UNSUPPORTED" NotSupported "The image asks for a secure boot that this processor can't do: sign it with BOOTSEC 0."
+    0x0706 NoBootAddress "NO_BOOT_ADDRESS" NoData "Neither the image nor the manifest names a boot address: sign with --plat-tlv BOOTADDR."
+
+    0x1001 UnknownProcessor "UNKNOWN_PROCESSOR" NotSupported "No processor has this id: ask for one that the partition's manifest lists."
+    0x1002 NotOwner "NOT_OWNER" BadState "Another client owns this processor: wait until it has released it."
+    0x1003 NotLoaded "NOT_LOADED" BadState "No firmware is loaded: LOAD_FW first."
+    0x1004 AnotherImageLoaded "ANOTHER_IMAGE_LOADED" BadState "Another image is loaded: RELEASE_FW first."
+    0x1005 IsRunning "IS_RUNNING" BadState "The processor runs: STOP_FW first."
+    0x1006 IsStopped "IS_STOPPED" BadState "The processor was stopped or has crashed: LOAD_FW again before START_FW."
+    0x1007 LoadInProgress "LOAD_IN_PROGRESS" BadState "A load is under way: go on with LOAD_FW or release the processor."
+    0x1008 MetadataSlotsFull "METADATA_SLOTS_FULL" OutOfMemory "Too many clients load at once: try again."
+
+    0x1101 HandleUnknown "HANDLE_UNKNOWN" BadParameters "The memory handle was not shared with this partition by this client: share the image first."
+    0x1102 ShareTooSmall "SHARE_TOO_SMALL" BadParameters "The shared memory is smaller than the bytes announced: share the whole image."
+    0x1103 TooManyRanges "TOO_MANY_RANGES" OutOfMemory "The memory handle has more than 200 ranges: split the image over several handles."
+    0x1104 RangeNotNormalWorld "RANGE_NOT_NORMAL_WORLD" AccessDenied "The shared memory is not normal-world memory: share normal memory."
+    0x1105 RangeOutsideNormalMemory "RANGE_OUTSIDE_NORMAL_MEMORY" AccessDenied "The shared memory lies outside the normal memory that the manifest lists: share RAM."
+    0x1106 RangeOverlapsPartition "RANGE_OVERLAPS_PARTITION" AccessDenied "The shared memory overlaps the partition or the SPMC: share RAM of the normal world."
+    0x1107 RangeOverlapsProcessor "RANGE_OVERLAPS_PROCESSOR" AccessDenied "The shared memory overlaps a processor's region or control page: copy the image elsewhere first."
+    0x1108 RangeOverlapsDevice "RANGE_OVERLAPS_DEVICE" AccessDenied "The shared memory overlaps a device: share RAM."
+    0x1109 MemoryAbort "MEMORY_ABORT" AccessDenied "Reading the shared memory was aborted by the bus: the address has no RAM behind it."
+    0x110a ShareMalformed "SHARE_MALFORMED" BadParameters "The SPMC's description of the shared memory is malformed or has wrong attributes: share it as normal, write-back memory."
+    0x110b RangeMisaligned "RANGE_MISALIGNED" BadParameters "The shared memory is not whole 4 KiB pages or exceeds the address space: share whole pages."
+
+    0x1201 UnknownCommand "UNKNOWN_COMMAND" BadParameters "The command id is unknown: see docs/abi.md."
+    0x1202 OffsetUnexpected "OFFSET_UNEXPECTED" BadParameters "The offset is not the number of bytes done: go on where LOAD_FW said, or start again at 0."
+    0x1203 FlagsUnknown "FLAGS_UNKNOWN" BadParameters "A reserved flag or argument is not zero: clear it."
+    0x1204 NotImplemented "NOT_IMPLEMENTED" NotImplemented "The command is known but not implemented yet."
+
+    0x1301 HardwareFailed "HARDWARE_FAILED" Generic "The processor's reset control did not answer: look at the platform's hardware or, in emulation, at the supervisor."
+    0x1302 DestinationAbort "DESTINATION_ABORT" Generic "Writing the processor's memory was aborted by the bus: check the regions of the manifest."
+    0x1303 IsolationFailed "ISOLATION_FAILED" Security "The processor's memory could not be closed to the normal world: look at the firewall's configuration."
+}
+
+impl Refusal {
+    /// Returns the stable number.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self as u16
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({:#06x})", self.name(), self.number())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Refusal;
+
+    #[test]
+    fn numbers_are_unique_and_ascend() {
+        for pair in Refusal::ALL.windows(2) {
+            assert!(pair[0].number() < pair[1].number(), "{} before {}", pair[0], pair[1]);
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_numbers_lead_back() {
+        for (index, refusal) in Refusal::ALL.iter().enumerate() {
+            assert_eq!(Refusal::from_number(refusal.number()), Some(*refusal));
+            assert!(refusal.sentence().ends_with('.') || refusal.sentence().ends_with("..."), "{refusal}");
+            for other in &Refusal::ALL[index + 1..] {
+                assert_ne!(refusal.name(), other.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Memory that a client shares with the partition: hostile until proven otherwise, and read once.
+use heapless::Vec;
+use remoteproc_abi::MAX_RANGES;
+
+/// An FF-A endpoint id (DEN0077, section 6.1).
+pub type EndpointId = u16;
+
+/// One range of physical memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PhysicalRange {
+    /// First physical address.
+    pub start: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What a retrieve yielded: the ranges in the order of the share, not yet looked at and not mapped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retrieved {
+    /// In order; byte n of the share is byte n of their concatenation.
+    pub ranges: Vec<PhysicalRange, MAX_RANGES>,
+    /// The SPMC says that this is normal-world memory (NS bit of the memory attributes).
+    pub normal_world: bool,
+}
+
+/// Why client memory can't be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryError {
+    /// The SPMC knows no such handle for this client and this partition.
+    UnknownHandle,
+    /// The SPMC's description is malformed, or has wrong attributes.
+    Malformed,
+    /// More than [`MAX_RANGES`] ranges.
+    TooManyRanges,
+    /// Reading was aborted by the bus.
+    Abort,
+    /// The partition has no room for another mapping.
+    NoRoom,
+    /// The access lies outside the share.
+    OutOfBounds,
+}
+
+/// FF-A memory sharing, as the service needs it. One handle at a time is enough until loads of several clients interleave.
+pub trait ClientMemory {
+    /// Retrieves `handle` from `owner`. Maps nothing.
+    ///
+    /// # Errors
+    /// Says why not; then nothing is held.
+    fn retrieve(&mut self, owner: EndpointId, handle: u64, lent: bool) -> Result<Retrieved, MemoryError>;
+
+    /// Maps what was retrieved, after the service has checked it: normal world, never executable.
+    ///
+    /// # Errors
+    /// Says why not; the handle stays held until [`Self::relinquish`].
+    fn map(&mut self, handle: u64, retrieved: &Retrieved) -> Result<(), MemoryError>;
+
+    /// Copies bytes in; each byte of the share is read once, whatever the owner does to it meanwhile.
+    ///
+    /// # Errors
+    /// [`MemoryError::Abort`] if the bus aborts, [`MemoryError::OutOfBounds`] outside the share.
+    fn read(&mut self, handle: u64, offset: u64, into: &mut [u8]) -> Result<(), MemoryError>;
+
+    /// Unmaps and gives the handle back. Does nothing for a handle that is not held.
+    fn relinquish(&mut self, handle: u64);
+}

@@ -1,0 +1,52 @@
+//! The board as the service sees it: processors, keys and memory. Read from the partition's manifest by `platform`.
+use crate::client_memory::PhysicalRange;
+use heapless::Vec;
+use remoteproc_image::provider::TrustedKey;
+use remoteproc_image::target::{BootSecurity, Region};
+
+/// Most processors of a board.
+pub const MAX_PROCESSORS: usize = 8;
+/// Most regions of a processor.
+pub const MAX_REGIONS: usize = 8;
+/// Most trusted keys.
+pub const MAX_KEYS: usize = 4;
+/// Most entries of a list of physical ranges.
+pub const MAX_MEMORY_RANGES: usize = 8;
+
+/// One remote processor.
+#[derive(Clone, Debug)]
+pub struct Processor<'a> {
+    /// The id that clients use.
+    pub id: u32,
+    /// For people.
+    pub name: &'a str,
+    /// Chooses the driver.
+    pub compatible: &'a str,
+    /// The processor's memory.
+    pub regions: Vec<Region, MAX_REGIONS>,
+    /// Register windows and control pages of the driver; never client memory.
+    pub registers: Vec<PhysicalRange, MAX_REGIONS>,
+    /// Boot address (device address) of images that name none.
+    pub default_boot_address: Option<u32>,
+    /// What BOOTSEC means here.
+    pub boot_security: BootSecurity,
+}
+
+/// The board.
+#[derive(Clone, Debug)]
+pub struct Board<'a> {
+    /// In the order of their driver indices.
+    pub processors: Vec<Processor<'a>, MAX_PROCESSORS>,
+    /// Keys that images are trusted by.
+    pub keys: Vec<TrustedKey<'a>, MAX_KEYS>,
+    /// Normal-world RAM: client memory must lie in it.
+    pub normal_memory: Vec<PhysicalRange, MAX_MEMORY_RANGES>,
+    /// Devices inside or beside that: client memory must not touch them.
+    pub devices: Vec<PhysicalRange, MAX_MEMORY_RANGES>,
+    /// The partition's and the SPMC's own memory.
+    pub reserved: Vec<PhysicalRange, MAX_MEMORY_RANGES>,
+    /// The integrator accepts that private regions are not enforced by hardware.
+    pub accept_no_isolation: bool,
+    /// Refuse platform TLVs that are not understood.
+    pub strict_platform_tlvs: bool,
+}

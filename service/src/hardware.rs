@@ -1,0 +1,106 @@
+//! The hardware, as the service needs it: reset lines, isolation, the processors' memory, time. `platform` and `sp` implement it.
+use remoteproc_image::provider::{Destination, Fault, Provider};
+use remoteproc_image::target::Region;
+
+/// The hardware did not do what it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DriverError;
+
+/// How far the hardware is with what it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriverProgress {
+    /// Not done yet: call again.
+    Pending,
+    /// Done.
+    Done,
+}
+
+/// What the hardware says of the processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// Held in reset.
+    Held,
+    /// Released from reset.
+    Running,
+    /// Released, and has stopped by itself (fault, lockup, watchdog).
+    Crashed,
+}
+
+/// How to release a processor from reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// Device address of the vector table.
+    pub address: u32,
+    /// Boot in the secure state.
+    pub secure: bool,
+}
+
+/// Who may reach a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// No firmware: as the platform has it by default.
+    Normal,
+    /// Only the partition.
+    Loading,
+    /// The remote processor, and for shared regions the normal world.
+    Running,
+}
+
+/// One remote processor's reset and isolation control.
+pub trait ProcessorDriver {
+    /// Goes on holding the processor in reset; repeated until it says `Done`. Works in any state.
+    ///
+    /// # Errors
+    /// The hardware does not answer; the processor's state is unknown.
+    fn hold(&mut self) -> Result<DriverProgress, DriverError>;
+
+    /// Goes on releasing the processor from reset; repeated with the same argument until it says `Done`.
+    ///
+    /// # Errors
+    /// The hardware does not answer or refused; the caller holds the processor again.
+    fn release(&mut self, boot: Boot) -> Result<DriverProgress, DriverError>;
+
+    /// Reads the processor's state.
+    ///
+    /// # Errors
+    /// The hardware does not answer.
+    fn observe(&mut self) -> Result<Observed, DriverError>;
+
+    /// Sets who may reach a region.
+    ///
+    /// # Errors
+    /// The firewall refused.
+    fn isolate(&mut self, region: &Region, isolation: Isolation) -> Result<(), DriverError>;
+
+    /// Tells whether [`Self::isolate`] is enforced by hardware.
+    fn enforces_isolation(&self) -> bool;
+}
+
+/// The processors' memory, as the partition has it mapped.
+pub trait RemoteMemory: Destination {
+    /// Clears bytes.
+    ///
+    /// # Errors
+    /// [`Fault`] if the memory does not take them.
+    fn clear(&mut self, physical_address: u64, size: u64) -> Result<(), Fault>;
+
+    /// Makes everything written visible to the remote processor, before reset is released or a region opened.
+    fn complete_writes(&mut self);
+}
+
+/// Everything the service needs of the machine under it.
+pub trait Machine {
+    /// Hash and signature.
+    type Crypto: Provider;
+    /// The processors' memory.
+    type Memory: RemoteMemory;
+
+    /// Returns hash and signature.
+    fn crypto(&self) -> &Self::Crypto;
+    /// Returns the processors' memory.
+    fn memory(&mut self) -> &mut Self::Memory;
+    /// Returns the driver of the processor with this index of the configuration.
+    fn driver(&mut self, index: usize) -> Option<&mut dyn ProcessorDriver>;
+    /// Milliseconds since some moment; never goes back.
+    fn milliseconds(&self) -> u64;
+}

@@ -1,0 +1,1 @@
+//! tests/remote-core/supervisor
