@@ -3,9 +3,45 @@
 //! One load flows through [`reader::Reader`]: metadata is copied in and authenticated, a plan is made from the signed table
 //! alone, the images' bytes are pushed through in file order, every segment is hashed where it was written, and the resource
 //! table is looked up there. Nothing is allocated, nothing unsigned decides where a byte goes.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `format` | what the bytes of a container and of an ELF file look like |
+//! | `container` | decodes header and TLVs, on the partition's own copy |
+//! | `metadata` | collects that copy |
+//! | `plan` | the signed table becomes segments; all rules about them |
+//! | `elf` | one image's bytes in file order: segments out, program headers compared, section headers read |
+//! | `resource_table` | validates a resource table where it was loaded |
+//! | [`reader`] | drives all of it, resumable at every byte |
+//! | [`provider`], [`target`] | what the reader needs of the platform and of the processor |
+//! | `software` | hash and signature by RustCrypto (feature `software`) |
+//! | `write` | builds and signs containers (feature `write`) |
 #![cfg_attr(not(any(test, feature = "write")), no_std)]
 #![forbid(unsafe_code)]
+// Nothing in a container may stop the partition: no panic, and no arithmetic that could overflow.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
+mod container;
+mod elf;
+mod format;
+mod metadata;
+mod plan;
 pub mod provider;
 pub mod reader;
+mod rejection;
+mod resource_table;
+#[cfg(feature = "software")]
+pub mod software;
 pub mod target;
+#[cfg(feature = "write")]
+pub mod write;

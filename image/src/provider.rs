@@ -32,6 +32,38 @@ pub enum PublicKey<'a> {
     },
 }
 
+/// Shortest RSA modulus that is believed, bits.
+pub const MIN_RSA_BITS: usize = 2048;
+/// Longest RSA modulus that is believed, bits.
+pub const MAX_RSA_BITS: usize = 4096;
+
+impl PublicKey<'_> {
+    /// Length of the modulus in bits, leading zeros not counted.
+    #[must_use]
+    pub fn bits(&self) -> usize {
+        let Self::Rsa { modulus, .. } = self;
+        let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
+        let first = modulus.get(zeros).map_or(0, |byte| byte.leading_zeros() as usize);
+        modulus.len().saturating_sub(zeros).saturating_mul(8).saturating_sub(first)
+    }
+
+    /// Length of this key's signatures in bytes.
+    #[must_use]
+    pub fn signature_length(&self) -> usize {
+        self.bits().div_ceil(8)
+    }
+
+    /// Tells whether this is a key that may be trusted at all: 2048 to 4096 bits, and modulus and exponent odd and not 1.
+    #[must_use]
+    pub fn is_acceptable(&self) -> bool {
+        let Self::Rsa { modulus, exponent } = self;
+        (MIN_RSA_BITS..=MAX_RSA_BITS).contains(&self.bits())
+            && modulus.last().is_some_and(|byte| byte & 1 == 1)
+            && *exponent >= 3
+            && exponent & 1 == 1
+    }
+}
+
 /// A key that the platform trusts, with the name that logs call it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrustedKey<'a> {

@@ -1,16 +1,32 @@
 //! The resumable reader: takes a container's bytes in order, in pieces of any size, and carries all state from call to call.
-use crate::provider::{Destination, Hasher, Provider, TrustedKey};
-use crate::target::Target;
+//!
+//! The order of the calls is [`Reader::begin`], [`Reader::push_metadata`] until [`Reader::metadata_complete`],
+//! [`Reader::authenticate`], [`Reader::plan`], [`Reader::push`] until [`Reader::is_complete`],
+//! [`Reader::verify_segments`] until [`Progress::Done`], [`Reader::finish`]. Another order is refused with
+//! `CALL_OUT_OF_ORDER`. After a refusal every call answers the same refusal, until `begin` or `reset`.
+//!
+//! How the format is read where it leaves a choice: TLVs are read up to the header's exact TLV length; the first TLV of a type counts;
+//! a TLV that does not fit its area is refused once the signature verified (before that it only ends the search for SIGNTYPE);
+//! an absent HASHTYPE means SHA-256, and a resource table is optional. **The section headers are not signed.** Whoever passes
+//! the file on can hide the resource table, or name another piece of an authenticated, shared segment that is a valid table;
+//! they can change no byte that is loaded, nor where it is loaded.
+use crate::elf::{Elf, TableHint};
+use crate::format::{self, HEADER_SIZE, PF_X};
+use crate::metadata::Metadata;
+use crate::plan::Plan;
+use crate::provider::{Destination, Hasher, Provider, PublicKey, TrustedKey};
+use crate::resource_table;
+use crate::target::{Access, BootSecurity, Target};
 use remoteproc_refusal::Refusal;
 
-/// A refusal and where in the container it was noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rejection {
-    /// Why.
-    pub refusal: Refusal,
-    /// Offset in the container, bytes, where there is one.
-    pub offset: Option<u64>,
-}
+pub use crate::elf::{MAX_NAMES, MAX_SECTIONS};
+pub use crate::metadata::MAX_METADATA;
+pub use crate::plan::{BOOT_ALIGNMENT, MAX_IMAGES, MAX_PROGRAM_HEADERS, Segment};
+pub use crate::rejection::Rejection;
+pub use crate::resource_table::MAX_ENTRIES as MAX_RESOURCE_TABLE_ENTRIES;
+
+/// Segment bytes hashed at a time, through a buffer on the stack.
+const HASH_STEP: usize = 1024;
 
 /// Who signed the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +51,9 @@ pub struct ResourceTable {
 /// What a finished load yields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loaded {
-    /// Device address of the vector table.
-    pub boot_address: u32,
+    /// Device address of the vector table. Nothing if the image names none, and the target's default is none either or does
+    /// not fit this image (outside its segments, in shared memory, misaligned): the image is loaded, but can't be started.
+    pub boot_address: Option<u32>,
     /// The image asks for a secure boot, and the target honours it.
     pub secure: bool,
     /// The image asks for a secure boot, and the target runs it non-secure.
@@ -54,103 +71,414 @@ pub enum Progress {
     Done,
 }
 
-/// One segment of the plan, for logs.
+/// Where a load stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// Image index.
-    pub image: u8,
-    /// Offset of the first byte in the container.
-    pub container_offset: u64,
-    /// As the remote processor sees it.
-    pub device_address: u32,
-    /// As this processor sees it.
-    pub physical_address: u64,
-    /// Bytes in the file.
-    pub file_size: u32,
-    /// Bytes in memory; what the file does not give is zero.
-    pub memory_size: u32,
-    /// ELF p_flags.
-    pub flags: u32,
+enum Stage {
+    Idle,
+    Metadata,
+    Authenticated,
+    Planned,
+    Complete,
+    Verified,
+    Finished,
+    Failed(Rejection),
 }
 
 /// Reads one container. Calls out of order are refused, not undefined.
+///
+/// About 26 KiB, so it belongs into a static or into its owner's memory, not onto a small stack.
 pub struct Reader<H: Hasher> {
-    _hasher: Option<H>,
+    stage: Stage,
+    total: u64,
+    position: u64,
+    metadata: Metadata,
+    plan: Plan,
+    elf: Elf,
+    /// Index of the image that is taken now.
+    image: usize,
+    /// Entries of the signed table that the images before this one use.
+    entries_used: usize,
+    /// What section headers said.
+    table: Option<TableHint>,
+    /// The segment that is hashed now, its bytes hashed so far, and its hash.
+    verified_segments: usize,
+    verified_bytes: u32,
+    hasher: Option<H>,
+}
+
+impl<H: Hasher> Default for Reader<H> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<H: Hasher> Reader<H> {
     /// Makes an idle reader.
     #[must_use]
     pub const fn new() -> Self {
-        todo!()
+        Self {
+            stage: Stage::Idle,
+            total: 0,
+            position: 0,
+            metadata: Metadata::new(),
+            plan: Plan::new(),
+            elf: Elf::new(),
+            image: 0,
+            entries_used: 0,
+            table: None,
+            verified_segments: 0,
+            verified_bytes: 0,
+            hasher: None,
+        }
     }
+
     /// Forgets everything and wipes the copy of the metadata.
     pub fn reset(&mut self) {
-        todo!()
+        self.stage = Stage::Idle;
+        self.total = 0;
+        self.position = 0;
+        self.metadata.reset();
+        self.plan.reset();
+        self.elf.begin(0, 0, 0);
+        self.image = 0;
+        self.entries_used = 0;
+        self.table = None;
+        self.verified_segments = 0;
+        self.verified_bytes = 0;
+        self.hasher = None;
     }
-    /// Starts a container of `total` bytes.
+
+    /// Starts a container of `total` bytes. Allowed at any time; what was before is forgotten.
+    ///
+    /// # Errors
+    /// `TOO_SHORT` if no header fits.
     pub fn begin(&mut self, total: u64) -> Result<(), Rejection> {
-        todo!()
+        self.reset();
+        self.total = total;
+        self.stage = Stage::Metadata;
+        let result = if total < HEADER_SIZE as u64 { Err(Rejection::whole(Refusal::TooShort)) } else { Ok(()) };
+        self.settle(result)
     }
+
     /// Takes the next bytes of header, TLVs and signature; returns how many it took. It never takes a byte of the images.
+    ///
+    /// # Errors
+    /// What is wrong with the header: `BAD_MAGIC`, `BAD_VERSION`, `EMPTY_TLV_AREA`, `EMPTY_SIGNATURE`, `SIZE_MISMATCH`,
+    /// `METADATA_TOO_LARGE`.
     pub fn push_metadata(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
-        todo!()
+        self.expect(Stage::Metadata)?;
+        let result = self.metadata.push(bytes, self.total);
+        if let Ok(taken) = result {
+            self.position = self.position.saturating_add(taken as u64);
+        }
+        self.settle(result)
     }
+
     /// Tells whether header, TLVs and signature are complete.
+    #[must_use]
     pub fn metadata_complete(&self) -> bool {
-        todo!()
+        self.metadata.is_complete()
     }
+
+    /// Bytes of the metadata that are still missing: of the header only, until that has told how long the rest is.
+    #[must_use]
+    pub fn metadata_missing(&self) -> usize {
+        self.metadata.missing()
+    }
+
     /// Bytes taken so far, metadata and images together.
-    pub fn position(&self) -> u64 {
-        todo!()
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.position
     }
+
     /// Length of the whole container as given to `begin`.
-    pub fn total(&self) -> u64 {
-        todo!()
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.total
     }
-    /// Digest of header, TLVs and signature: what makes two loads the same image.
+
+    /// Digest of header, TLVs and signature with their pads: what makes two loads the same image. Of what there is so far,
+    /// while [`Self::metadata_complete`] says no.
+    #[must_use]
     pub fn identity<P: Provider<Hasher = H>>(&self, provider: &P) -> [u8; 32] {
-        todo!()
+        let mut hasher = provider.sha256();
+        hasher.update(self.metadata.all());
+        hasher.finish()
     }
+
     /// Checks the signature against the trusted keys. Before this has succeeded, nothing else of the TLVs is believed.
+    ///
+    /// # Errors
+    /// `SIGNATURE_TYPE_MISSING`, `SIGNATURE_TYPE_UNKNOWN`, `NO_TRUSTED_KEY`, `SIGNATURE_LENGTH`, `SIGNATURE_INVALID`.
     pub fn authenticate<P: Provider<Hasher = H>>(
         &mut self,
         provider: &P,
         keys: &[TrustedKey<'_>],
     ) -> Result<Signer, Rejection> {
-        todo!()
+        self.expect(Stage::Metadata)?;
+        if !self.metadata.is_complete() {
+            return self.settle(Err(Rejection::whole(Refusal::CallOutOfOrder)));
+        }
+        let result = find_signer(&self.metadata, provider, keys);
+        if result.is_ok() {
+            self.stage = Stage::Authenticated;
+        }
+        self.settle(result)
     }
-    /// Makes the plan from the signed table: which bytes go where.
+
+    /// Makes the plan from the signed table: which bytes go where, and where the processor boots.
+    ///
+    /// # Errors
+    /// What is wrong with the TLVs, or which rule a segment or the boot address breaks (numbers 0x0108, 0x0109, 0x0206, 0x0207,
+    /// 0x03xx, 0x07xx).
     pub fn plan(&mut self, target: &Target<'_>) -> Result<(), Rejection> {
-        todo!()
+        self.expect(Stage::Authenticated)?;
+        let result = self.plan.make(&self.metadata, target);
+        if result.is_ok() {
+            self.stage = Stage::Planned;
+            self.begin_image();
+        }
+        self.settle(result)
     }
-    /// The planned segments (those that load or clear at least one byte).
+
+    /// The planned segments (those that load or clear at least one byte), in the order of the signed table.
+    #[must_use]
     pub fn segments(&self) -> &[Segment] {
-        todo!()
+        self.plan.segments()
     }
-    /// Takes the next bytes of the images, writes what belongs to segments.
+
+    /// The signed digest of a planned segment's file bytes, by its index in [`Self::segments`].
+    #[must_use]
+    pub fn signed_digest(&self, segment: usize) -> Option<&[u8; 32]> {
+        self.plan.digest(&self.metadata, segment)
+    }
+
+    /// Takes the next bytes of the images, writes what belongs to segments. The caller has cleared the destination.
+    ///
+    /// # Errors
+    /// What is wrong with the ELF files (numbers 0x04xx), `SEGMENT_OUTSIDE_IMAGE`, `RESOURCE_TABLE_TWICE`,
+    /// `DESTINATION_ABORT`. Bytes beyond the container's end are `CALL_OUT_OF_ORDER`.
     pub fn push<D: Destination>(&mut self, bytes: &[u8], destination: &mut D) -> Result<(), Rejection> {
-        todo!()
+        self.expect(Stage::Planned)?;
+        let result = self.take(bytes, destination);
+        self.settle(result)
     }
+
+    fn take<D: Destination>(&mut self, bytes: &[u8], destination: &mut D) -> Result<(), Rejection> {
+        let mut bytes = bytes;
+        while !bytes.is_empty() {
+            if self.stage != Stage::Planned {
+                return Err(Rejection::at(Refusal::CallOutOfOrder, self.position));
+            }
+            let count = (self.elf.missing() as usize).min(bytes.len());
+            let (now, later) = bytes.split_at_checked(count).unwrap_or((bytes, &[]));
+            self.elf.push(now, self.entries_used, &self.metadata, &mut self.plan, destination)?;
+            self.position = self.position.saturating_add(now.len() as u64);
+            bytes = later;
+            if self.elf.missing() == 0 {
+                self.end_image()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the image with index `self.image`, or ends the taking if there is none.
+    fn begin_image(&mut self) {
+        match (self.plan.image_sizes.get(self.image), u8::try_from(self.image)) {
+            (Some(size), Ok(image)) => self.elf.begin(image, self.position, *size),
+            _ => self.stage = Stage::Complete,
+        }
+    }
+
+    /// All bytes of an image were taken.
+    fn end_image(&mut self) -> Result<(), Rejection> {
+        if let Some(hint) = self.elf.end()?
+            && self.table.replace(hint).is_some()
+        {
+            return Err(Rejection::at(Refusal::ResourceTableTwice, self.position));
+        }
+        self.entries_used = self.elf.entries_used();
+        self.image = self.image.saturating_add(1);
+        self.begin_image();
+        Ok(())
+    }
+
     /// Tells whether the last byte of the container has been taken.
-    pub fn is_complete(&self) -> bool {
-        todo!()
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        matches!(self.stage, Stage::Complete | Stage::Verified | Stage::Finished)
     }
-    /// Hashes the loaded segments where they are, at most `budget` bytes in this call.
+
+    /// Hashes the loaded segments where they are, at most `budget` bytes in this call. The normal world must not be able to
+    /// write the destination any more.
+    ///
+    /// # Errors
+    /// `SEGMENT_HASH_MISMATCH`, `DESTINATION_ABORT`; the offset is the segment's in the container.
     pub fn verify_segments<P: Provider<Hasher = H>, D: Destination>(
         &mut self,
         provider: &P,
         destination: &mut D,
         budget: usize,
     ) -> Result<Progress, Rejection> {
-        todo!()
+        if self.stage == Stage::Verified {
+            return Ok(Progress::Done);
+        }
+        self.expect(Stage::Complete)?;
+        let result = self.hash(provider, destination, budget);
+        if result == Ok(Progress::Done) {
+            self.stage = Stage::Verified;
+        }
+        self.settle(result)
     }
-    /// Ends the load: boot address and resource table, read where they were loaded.
+
+    fn hash<P: Provider<Hasher = H>, D: Destination>(
+        &mut self,
+        provider: &P,
+        destination: &mut D,
+        budget: usize,
+    ) -> Result<Progress, Rejection> {
+        let mut budget = budget;
+        let mut buffer = [0; HASH_STEP];
+        while let Some(segment) = self.plan.segments().get(self.verified_segments) {
+            let hasher = self.hasher.get_or_insert_with(|| provider.sha256());
+            while self.verified_bytes < segment.file_size {
+                let rest = segment.file_size.saturating_sub(self.verified_bytes) as usize;
+                let count = rest.min(budget).min(HASH_STEP);
+                let Some(step) = buffer.get_mut(..count).filter(|step| !step.is_empty()) else {
+                    return Ok(Progress::Pending);
+                };
+                let from = segment.physical_address.saturating_add(self.verified_bytes.into());
+                destination.read(from, step).map_err(|_| {
+                    let offset = segment.container_offset.saturating_add(self.verified_bytes.into());
+                    Rejection::at(Refusal::DestinationAbort, offset)
+                })?;
+                hasher.update(step);
+                budget = budget.saturating_sub(count);
+                self.verified_bytes = self.verified_bytes.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+            }
+            let digest = self.hasher.take().map(Hasher::finish);
+            // Both are public: no need to compare in constant time.
+            if digest.is_none() || digest.as_ref() != self.plan.digest(&self.metadata, self.verified_segments) {
+                return Err(Rejection::at(Refusal::SegmentHashMismatch, segment.container_offset));
+            }
+            self.verified_segments = self.verified_segments.saturating_add(1);
+            self.verified_bytes = 0;
+        }
+        Ok(Progress::Done)
+    }
+
+    /// Ends the load: boot address and resource table, read where it was loaded. `target` is the one of [`Self::plan`].
+    ///
+    /// # Errors
+    /// What is wrong with the resource table (numbers 0x06xx), `DESTINATION_ABORT`.
     pub fn finish<D: Destination>(
         &mut self,
         target: &Target<'_>,
         destination: &mut D,
     ) -> Result<Loaded, Rejection> {
-        todo!()
+        self.expect(Stage::Verified)?;
+        let table = match self.table {
+            Some(hint) => self.check_table(hint, target, destination).map(Some),
+            None => Ok(None),
+        };
+        let honoured = target.boot_security == BootSecurity::Honoured;
+        let result = table.map(|resource_table| Loaded {
+            boot_address: self.plan.boot_address,
+            secure: self.plan.asks_secure && honoured,
+            secure_declined: self.plan.asks_secure && !honoured,
+            resource_table,
+        });
+        if result.is_ok() {
+            self.stage = Stage::Finished;
+        }
+        self.settle(result)
     }
+
+    /// Checks the resource table that a section header names: nothing of it is believed that is not authenticated.
+    fn check_table<D: Destination>(
+        &self,
+        hint: TableHint,
+        target: &Target<'_>,
+        destination: &mut D,
+    ) -> Result<ResourceTable, Rejection> {
+        let TableHint { device_address, size } = hint;
+        let (segment, inside) = self
+            .plan
+            .segments()
+            .iter()
+            .find_map(|segment| {
+                let inside = device_address.checked_sub(segment.device_address)?;
+                let end = inside.checked_add(size)?;
+                (end <= segment.file_size).then_some((segment, inside))
+            })
+            .filter(|(segment, _)| segment.flags & PF_X == 0)
+            .ok_or(Rejection::whole(Refusal::ResourceTableOutside))?;
+        let offset = segment.container_offset.saturating_add(inside.into());
+        if target.access(device_address) != Some(Access::Shared) {
+            return Err(Rejection::at(Refusal::ResourceTableNotShared, offset));
+        }
+        if device_address & 3 != 0 {
+            return Err(Rejection::at(Refusal::ResourceTableMisaligned, offset));
+        }
+        let physical_address = segment.physical_address.saturating_add(inside.into());
+        resource_table::validate(size, |at, into| destination.read(physical_address.saturating_add(at.into()), into))
+            .map_err(|trouble| Rejection::at(trouble.refusal, offset.saturating_add(trouble.offset.into())))?;
+        Ok(ResourceTable { device_address, physical_address, size })
+    }
+
+    /// Refuses a call that does not belong to this stage.
+    fn expect(&mut self, stage: Stage) -> Result<(), Rejection> {
+        if let Stage::Failed(rejection) = self.stage {
+            return Err(rejection);
+        }
+        if self.stage == stage {
+            return Ok(());
+        }
+        self.settle(Err(Rejection::whole(Refusal::CallOutOfOrder)))
+    }
+
+    /// Remembers a refusal, so that nothing goes on after it.
+    fn settle<T>(&mut self, result: Result<T, Rejection>) -> Result<T, Rejection> {
+        if let Err(rejection) = result {
+            self.stage = Stage::Failed(rejection);
+        }
+        result
+    }
+}
+
+/// Finds the trusted key that made the signature.
+fn find_signer<P: Provider>(
+    metadata: &Metadata,
+    provider: &P,
+    keys: &[TrustedKey<'_>],
+) -> Result<Signer, Rejection> {
+    let kind = crate::container::first(&metadata.tlvs(), format::TLV_SIGNATURE_TYPE)
+        .ok_or(Rejection::whole(Refusal::SignatureTypeMissing))?;
+    let [algorithm] = *kind.value else {
+        return Err(Rejection::at(Refusal::SignatureTypeMissing, kind.offset));
+    };
+    if algorithm != format::SIGNATURE_RSA_PKCS1_SHA256 {
+        return Err(Rejection::at(Refusal::SignatureTypeUnknown, kind.value_offset()));
+    }
+    let place = metadata.header().map_or(0, |header| header.signature_offset());
+    let signature = metadata.signature();
+    let candidates = || {
+        let rsa = |key: &TrustedKey<'_>| matches!(key.key, PublicKey::Rsa { .. }) && key.key.is_acceptable();
+        keys.iter().enumerate().filter(move |(_, key)| rsa(key))
+    };
+    if candidates().next().is_none() {
+        return Err(Rejection::at(Refusal::NoTrustedKey, kind.value_offset()));
+    }
+    let fits = |key: &TrustedKey<'_>| key.key.signature_length() == signature.len();
+    if !candidates().any(|(_, key)| fits(key)) {
+        return Err(Rejection::at(Refusal::SignatureLength, place));
+    }
+    let mut hasher = provider.sha256();
+    hasher.update(metadata.signed());
+    let digest = hasher.finish();
+    candidates()
+        .find(|(_, key)| fits(key) && provider.verify(&key.key, &digest, signature))
+        .map(|(index, _)| Signer { key: index, algorithm: "RSASSA-PKCS1-v1_5 with SHA-256" })
+        .ok_or(Rejection::at(Refusal::SignatureInvalid, place))
 }

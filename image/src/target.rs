@@ -58,3 +58,11 @@ pub struct Target<'a> {
     /// Refuse platform TLVs that are not understood.
     pub strict_platform_tlvs: bool,
 }
+
+impl Target<'_> {
+    /// Who may see the byte at a device address; nothing if it lies in no region.
+    #[must_use]
+    pub fn access(&self, device_address: u32) -> Option<Access> {
+        self.regions.iter().find(|region| region.translate(device_address, 1).is_some()).map(|region| region.access)
+    }
+}

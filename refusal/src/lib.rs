@@ -83,7 +83,7 @@ macro_rules! refusals {
 }
 
 // 0x01xx framing of the container; 0x02xx authenticity; 0x03xx signed tables; 0x04xx the ELF files; 0x05xx segment contents;
-// 0x06xx resource table; 0x07xx boot; 0x10xx state and owner; 0x11xx memory a client names; 0x12xx messages; 0x13xx hardware.
+// 0x06xx resource table; 0x07xx boot; 0x08xx use of the reader; 0x10xx state and owner; 0x11xx memory a client names; 0x12xx messages; 0x13xx hardware.
 refusals! {
     0x0101 TooShort "TOO_SHORT" BadParameters "The file is shorter than a container header (20 bytes): pass the whole signed file."
     0x0102 BadMagic "BAD_MAGIC" BadParameters "The file does not start with the container's magic number: an unsigned ELF file has to be signed first."
@@ -139,6 +139,7 @@ refusals! {
     0x0604 ResourceTableMisaligned "RESOURCE_TABLE_MISALIGNED" CorruptObject "The resource table's address is not a multiple of 4: align the section."
     0x0605 ResourceTableMalformed "RESOURCE_TABLE_MALFORMED" BadFormat "The resource table's header or offsets are wrong: check version 1, the two reserved words and the offsets."
     0x0606 ResourceEntryMalformed "RESOURCE_ENTRY_MALFORMED" BadFormat "An entry of the resource table is truncated or of an unknown type: check its type and length."
+    0x0607 ResourceTableTooLarge "RESOURCE_TABLE_TOO_LARGE" OutOfMemory "The resource table has more than 64 entries: list fewer."
 
     0x0701 BootAddressMalformed "BOOT_ADDRESS_MALFORMED" BadFormat "The BOOTADDR TLV is not a 32-bit value: sign with --plat-tlv BOOTADDR 0x..."
     0x0702 BootAddressOutside "BOOT_ADDRESS_OUTSIDE" AccessDenied "The boot address lies in no loaded segment: set BOOTADDR to the vector table's device address."
@@ -146,6 +147,9 @@ refusals! {
     0x0704 BootSecurityMalformed "BOOT_SECURITY_MALFORMED" BadFormat "The BOOTSEC TLV is not a 32-bit value: sign with --plat-tlv BOOTSEC 0 or 1."
     0x0705 BootSecurityUnsupported "BOOT_SECURITY_UNSUPPORTED" NotSupported "The image asks for a secure boot that this processor can't do: sign it with BOOTSEC 0."
     0x0706 NoBootAddress "NO_BOOT_ADDRESS" NoData "Neither the image nor the manifest names a boot address: sign with --plat-tlv BOOTADDR."
+    0x0707 BootAddressInShared "BOOT_ADDRESS_IN_SHARED" AccessDenied "The boot address lies in a shared region, where the normal world could change the vector table: link the vector table into private memory."
+
+    0x0801 CallOutOfOrder "CALL_OUT_OF_ORDER" BadState "The image reader was used out of order: this is a defect of the program that uses it, report it."
 
     0x1001 UnknownProcessor "UNKNOWN_PROCESSOR" NotSupported "No processor has this id: ask for one that the partition's manifest lists."
     0x1002 NotOwner "NOT_OWNER" BadState "Another client owns this processor: wait until it has released it."

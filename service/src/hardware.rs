@@ -99,6 +99,8 @@ pub trait Machine {
     fn crypto(&self) -> &Self::Crypto;
     /// Returns the processors' memory.
     fn memory(&mut self) -> &mut Self::Memory;
+    /// Returns both at once: hashing memory in place needs the two together.
+    fn crypto_and_memory(&mut self) -> (&Self::Crypto, &mut Self::Memory);
     /// Returns the driver of the processor with this index of the configuration.
     fn driver(&mut self, index: usize) -> Option<&mut dyn ProcessorDriver>;
     /// Milliseconds since some moment; never goes back.

@@ -1,8 +1,28 @@
 //! What the partition does with a request: whose processor it is, what state it is in, and the load from client memory to
 //! running firmware. Hardware, FF-A and time are traits ([`hardware`], [`client_memory`]); this crate runs on the host as well.
+//!
+//! [`Service::handle`] is the only way in. Behind it, one room per file: [`lifecycle`] is the one table of states, `load` and
+//! `control` carry requests out, `regions` closes, clears and opens a processor's memory, [`ranges`] judges the memory that a
+//! client names, [`clients`] remembers who was refused what, and `report` writes the log.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 pub mod client_memory;
+pub mod clients;
 pub mod configuration;
+mod control;
+pub mod counters;
 pub mod hardware;
+pub mod lifecycle;
+mod load;
+mod processor;
+pub mod ranges;
+mod regions;
+mod report;
+pub mod result;
+mod seal;
+mod service;
+
+pub use clients::{Caller, Door};
+pub use counters::Counters;
+pub use service::Service;

@@ -1,0 +1,195 @@
+//! The partition's manifest: a device tree blob, read once at boot. The node `remoteproc` describes the board.
+//!
+//! The blob is trusted as far as secure boot authenticates the package it came in. A malformed one is an error, never a panic.
+mod check;
+mod node;
+
+use dtoolkit::fdt::Fdt;
+use heapless::Vec;
+use node::Reader;
+use remoteproc_image::provider::{PublicKey, TrustedKey};
+use remoteproc_image::target::{Access, BootSecurity, Region};
+use remoteproc_service::client_memory::PhysicalRange;
+use remoteproc_service::configuration::{Board, MAX_MEMORY_RANGES, Processor};
+use thiserror::Error;
+
+/// `compatible` of the node `remoteproc`.
+pub const COMPATIBLE: &str = "remoteproc-sp,board-1";
+/// Largest manifest, bytes: an EL3 SPMC gives it one page together with its own header.
+pub const MAX_SIZE: usize = 3584;
+
+/// What the partition needs of its manifest.
+#[derive(Clone, Debug)]
+pub struct Manifest<'a> {
+    /// The FF-A version that the manifest asks for: 31:16 major, 15:0 minor.
+    pub ffa_version: u32,
+    /// The partition's name, for people.
+    pub description: &'a str,
+    /// The board.
+    pub board: Board<'a>,
+}
+
+/// What is wrong with a manifest. Names are those of the nodes and properties in its source.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ManifestError<'a> {
+    /// Not a device tree blob.
+    #[error("the manifest is no device tree blob: {0}")]
+    NoDeviceTree(dtoolkit::error::FdtParseError),
+    /// Larger than [`MAX_SIZE`].
+    #[error("the manifest has {0} bytes, more than {MAX_SIZE}")]
+    TooLarge(usize),
+    /// A node is not there.
+    #[error("node {parent}: no node {child}")]
+    NodeMissing {
+        /// The node that should hold it.
+        parent: &'a str,
+        /// The node that is missing.
+        child: &'static str,
+    },
+    /// A property is not there.
+    #[error("node {node}: no property {property}")]
+    PropertyMissing {
+        /// The node that should hold it.
+        node: &'a str,
+        /// The property that is missing.
+        property: &'static str,
+    },
+    /// A property has a value that can't be read or has no meaning.
+    #[error("node {node}: property {property} has a wrong length or value")]
+    PropertyMalformed {
+        /// The node that holds it.
+        node: &'a str,
+        /// The property.
+        property: &'static str,
+    },
+    /// A list has more entries than this implementation keeps.
+    #[error("node {node}: more than {limit} entries")]
+    TooMany {
+        /// The node or property with the list.
+        node: &'a str,
+        /// The limit.
+        limit: usize,
+    },
+    /// A list has no entry.
+    #[error("node {0}: no entries")]
+    Empty(&'a str),
+    /// Two processors have one id.
+    #[error("processor {processor}: the id {id} is taken")]
+    DuplicateId {
+        /// The second one's name.
+        processor: &'a str,
+        /// The id.
+        id: u32,
+    },
+    /// A range is empty, not whole pages of 4 KiB, or exceeds its address space.
+    #[error("{owner}: the range at {start:#x} is empty, not whole pages, or exceeds the address space")]
+    BadRange {
+        /// The processor or list that it belongs to.
+        owner: &'a str,
+        /// First physical address.
+        start: u64,
+    },
+    /// Two ranges have a byte in common and must not.
+    #[error("processor {processor}: the range at {start:#x} overlaps {other}")]
+    Overlap {
+        /// The processor with the range.
+        processor: &'a str,
+        /// First physical address of the range, or first device address of a region.
+        start: u64,
+        /// What it overlaps.
+        other: &'a str,
+    },
+    /// A key is not one that signatures are checked with: RSA, 2048 to 4096 bit.
+    #[error("key {0}: not an RSA key of 2048 to 4096 bit with an odd exponent above 1")]
+    BadKey(&'a str),
+    /// The default boot address lies in no private region.
+    #[error("processor {processor}: the default boot address {address:#010x} lies in no private region")]
+    BadBootAddress {
+        /// The processor's name.
+        processor: &'a str,
+        /// The device address.
+        address: u32,
+    },
+}
+
+/// Reads a manifest. Bytes after the blob's own length are ignored.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn parse(bytes: &[u8]) -> Result<Manifest<'_>, ManifestError<'_>> {
+    let blob = trim(bytes);
+    if blob.len() > MAX_SIZE {
+        return Err(ManifestError::TooLarge(blob.len()));
+    }
+    let tree = Fdt::new(blob).map_err(ManifestError::NoDeviceTree)?;
+    let root = Reader::new(tree.root(), "/");
+    let node = root.child("remoteproc")?;
+    if node.string("compatible")? != COMPATIBLE {
+        return Err(node.malformed("compatible"));
+    }
+    let board = Board {
+        processors: node.child("processors")?.list(read_processor)?,
+        keys: node.child("keys")?.list(read_key)?,
+        normal_memory: node.required_ranges("normal-memory")?,
+        devices: node.ranges("devices")?,
+        reserved: node.ranges("reserved")?,
+        accept_no_isolation: node.flag("accept-no-isolation"),
+        strict_platform_tlvs: node.flag("strict-platform-tlvs"),
+    };
+    check::board(&board)?;
+    Ok(Manifest { ffa_version: root.u32("ffa-version")?, description: root.string("description")?, board })
+}
+
+/// Cuts off what follows the blob; leaves the bytes as they are if its length makes no sense.
+fn trim(bytes: &[u8]) -> &[u8] {
+    let total = bytes.get(4..8).and_then(|word| word.try_into().ok()).map(u32::from_be_bytes);
+    total.and_then(|total| bytes.get(..total as usize)).unwrap_or(bytes)
+}
+
+fn read_key<'a>(node: &Reader<'a>) -> Result<TrustedKey<'a>, ManifestError<'a>> {
+    let name = node.string("label")?;
+    if node.string("algorithm")? != "rsa" {
+        return Err(node.malformed("algorithm"));
+    }
+    let (modulus, exponent) = (node.bytes("modulus")?, node.u32("exponent")?);
+    let key = PublicKey::Rsa { modulus, exponent };
+    if !key.is_acceptable() || modulus.first() == Some(&0) {
+        return Err(ManifestError::BadKey(name));
+    }
+    Ok(TrustedKey { name, key })
+}
+
+fn read_processor<'a>(node: &Reader<'a>) -> Result<Processor<'a>, ManifestError<'a>> {
+    let boot_security = match node.string("boot-security")? {
+        "honoured" => BootSecurity::Honoured,
+        "runs-non-secure" => BootSecurity::RunsNonSecure,
+        "refused" => BootSecurity::Refused,
+        _ => return Err(node.malformed("boot-security")),
+    };
+    Ok(Processor {
+        id: node.u32("id")?,
+        name: node.string("label")?,
+        compatible: node.string("compatible")?,
+        regions: node.child("regions")?.list(read_region)?,
+        registers: node.ranges("registers")?,
+        default_boot_address: node.optional_u32("default-boot-address")?,
+        boot_security,
+    })
+}
+
+fn read_region<'a>(node: &Reader<'a>) -> Result<Region, ManifestError<'a>> {
+    let access = match node.string("access")? {
+        "private" => Access::Private,
+        "shared" => Access::Shared,
+        _ => return Err(node.malformed("access")),
+    };
+    Ok(Region {
+        device_address: node.u32("device-address")?,
+        physical_address: node.u64("physical-address")?,
+        size: node.u32("size")?,
+        access,
+    })
+}
+
+/// A list of physical ranges.
+type Ranges = Vec<PhysicalRange, MAX_MEMORY_RANGES>;

@@ -1,0 +1,333 @@
+//! Manifests as the partition meets them: the board's own one through `dtc`, and broken ones built node by node.
+use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
+use proptest::prelude::*;
+use remoteproc_image::provider::PublicKey;
+use remoteproc_image::target::{Access, BootSecurity};
+use remoteproc_platform::manifest::{MAX_SIZE, ManifestError, parse};
+use remoteproc_service::client_memory::PhysicalRange;
+use std::process::{Command, Stdio};
+
+const PAGE: u32 = 4096;
+
+fn words(node: &mut DeviceTreeNode, name: &str, value: &[u32]) {
+    node.add_property(DeviceTreeProperty::new(name, value).unwrap());
+}
+
+fn text(node: &mut DeviceTreeNode, name: &str, value: &str) {
+    node.add_property(DeviceTreeProperty::new(name, value).unwrap());
+}
+
+fn bytes(node: &mut DeviceTreeNode, name: &str, value: &[u8]) {
+    node.add_property(DeviceTreeProperty::new(name, value).unwrap());
+}
+
+fn node(name: &str) -> DeviceTreeNode {
+    DeviceTreeNode::new(name).unwrap()
+}
+
+fn region(name: &str, device: u32, physical: u32, size: u32, access: &str) -> DeviceTreeNode {
+    let mut region = node(name);
+    words(&mut region, "device-address", &[device]);
+    words(&mut region, "physical-address", &[0, physical]);
+    words(&mut region, "size", &[size]);
+    text(&mut region, "access", access);
+    region
+}
+
+fn processor(name: &str, id: u32, base: u32) -> DeviceTreeNode {
+    let mut processor = node(name);
+    words(&mut processor, "id", &[id]);
+    text(&mut processor, "label", name);
+    text(&mut processor, "compatible", "remoteproc-sp,qemu-remote-core");
+    words(&mut processor, "registers", &[0, base + 0xf_0000, PAGE]);
+    words(&mut processor, "default-boot-address", &[0x1000_0000]);
+    text(&mut processor, "boot-security", "honoured");
+    let mut regions = node("regions");
+    regions.add_child(region("code", 0x1000_0000, base, 4 * PAGE, "private"));
+    regions.add_child(region("shared", 0x2000_0000, base + 4 * PAGE, PAGE, "shared"));
+    processor.add_child(regions);
+    processor
+}
+
+fn key(name: &str, modulus: &[u8], exponent: u32) -> DeviceTreeNode {
+    let mut key = node(name);
+    text(&mut key, "label", name);
+    text(&mut key, "algorithm", "rsa");
+    bytes(&mut key, "modulus", modulus);
+    words(&mut key, "exponent", &[exponent]);
+    key
+}
+
+/// A good manifest, to be spoilt by each test in its own way.
+fn tree() -> DeviceTree {
+    let mut tree = DeviceTree::new();
+    text(&mut tree.root, "description", "remoteproc");
+    words(&mut tree.root, "ffa-version", &[0x0001_0002]);
+    let mut board = node("remoteproc");
+    text(&mut board, "compatible", "remoteproc-sp,board-1");
+    words(&mut board, "normal-memory", &[0, 0x4000_0000, 0x1000_0000, 1, 0, 0x2000_0000]);
+    words(&mut board, "devices", &[0, 0x0800_0000, 0x0800_0000]);
+    words(&mut board, "reserved", &[0, 0x0e00_0000, 0x0100_0000]);
+    let mut keys = node("keys");
+    keys.add_child(key("key-0", &[0xab; 256], 65_537));
+    board.add_child(keys);
+    let mut processors = node("processors");
+    processors.add_child(processor("m33", 7, 0x8000_0000));
+    board.add_child(processors);
+    tree.root.add_child(board);
+    tree
+}
+
+fn board(tree: &mut DeviceTree) -> &mut DeviceTreeNode {
+    tree.root.child_mut("remoteproc").unwrap()
+}
+
+fn m33(tree: &mut DeviceTree) -> &mut DeviceTreeNode {
+    board(tree).child_mut("processors").unwrap().child_mut("m33").unwrap()
+}
+
+/// What is wrong with a manifest spoilt in this way.
+fn spoilt(spoil: impl FnOnce(&mut DeviceTree)) -> String {
+    let mut tree = tree();
+    spoil(&mut tree);
+    match parse(&tree.to_dtb()) {
+        Ok(_) => "nothing".into(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn reads_every_field() {
+    let mut tree = tree();
+    let strict = DeviceTreeProperty::new("strict-platform-tlvs", &[] as &[u8]).unwrap();
+    board(&mut tree).add_property(strict);
+    let blob = tree.to_dtb();
+    let manifest = parse(&blob).unwrap();
+    assert_eq!((manifest.ffa_version, manifest.description), (0x0001_0002, "remoteproc"));
+    let board = &manifest.board;
+    assert_eq!(
+        board.normal_memory.as_slice(),
+        [
+            PhysicalRange { start: 0x4000_0000, size: 0x1000_0000 },
+            PhysicalRange { start: 0x1_0000_0000, size: 0x2000_0000 },
+        ]
+    );
+    assert_eq!(board.devices.as_slice(), [PhysicalRange { start: 0x0800_0000, size: 0x0800_0000 }]);
+    assert_eq!(board.reserved.as_slice(), [PhysicalRange { start: 0x0e00_0000, size: 0x0100_0000 }]);
+    assert!(board.strict_platform_tlvs && !board.accept_no_isolation);
+    let [key] = board.keys.as_slice() else { panic!("{:?}", board.keys) };
+    assert_eq!((key.name, key.key), ("key-0", PublicKey::Rsa { modulus: &[0xab; 256], exponent: 65_537 }));
+    let [m33] = board.processors.as_slice() else { panic!("{:?}", board.processors) };
+    assert_eq!((m33.id, m33.name, m33.compatible), (7, "m33", "remoteproc-sp,qemu-remote-core"));
+    assert_eq!(m33.registers.as_slice(), [PhysicalRange { start: 0x800f_0000, size: 0x1000 }]);
+    assert_eq!(m33.default_boot_address, Some(0x1000_0000));
+    assert_eq!(m33.boot_security, BootSecurity::Honoured);
+    let [code, shared] = m33.regions.as_slice() else { panic!("{:?}", m33.regions) };
+    assert_eq!(
+        (code.device_address, code.physical_address, code.size, code.access),
+        (0x1000_0000, 0x8000_0000, 0x4000, Access::Private)
+    );
+    assert_eq!(
+        (shared.device_address, shared.physical_address, shared.size, shared.access),
+        (0x2000_0000, 0x8000_4000, 0x1000, Access::Shared)
+    );
+}
+
+#[test]
+fn bytes_after_the_blob_are_ignored_and_missing_ones_are_not() {
+    let mut blob = tree().to_dtb();
+    assert!(matches!(parse(&blob[..blob.len() - 1]), Err(ManifestError::NoDeviceTree(_))));
+    blob.extend([0xff; 64]);
+    assert!(parse(&blob).is_ok());
+    assert!(matches!(parse(&[]), Err(ManifestError::NoDeviceTree(_))));
+}
+
+#[test]
+fn says_which_node_or_property_is_missing() {
+    assert_eq!(spoilt(|_| ()), "nothing");
+    let without = |property: &'static str| spoilt(|tree| drop(board(tree).remove_property(property)));
+    assert_eq!(without("normal-memory"), "node remoteproc: no property normal-memory");
+    assert_eq!(without("compatible"), "node remoteproc: no property compatible");
+    assert_eq!(without("devices"), "nothing");
+    assert_eq!(spoilt(|t| drop(t.root.remove_child("remoteproc"))), "node /: no node remoteproc");
+    assert_eq!(spoilt(|t| drop(t.root.remove_property("ffa-version"))), "node /: no property ffa-version");
+    assert_eq!(spoilt(|t| drop(board(t).remove_child("keys"))), "node remoteproc: no node keys");
+    assert_eq!(spoilt(|t| drop(m33(t).remove_property("id"))), "node m33: no property id");
+    assert_eq!(spoilt(|t| drop(m33(t).remove_child("regions"))), "node m33: no node regions");
+    assert_eq!(spoilt(|t| drop(m33(t).remove_property("default-boot-address"))), "nothing");
+    assert_eq!(
+        spoilt(|t| drop(m33(t).child_mut("regions").unwrap().child_mut("code").unwrap().remove_property("size"))),
+        "node code: no property size"
+    );
+    assert_eq!(
+        spoilt(|t| drop(board(t).child_mut("keys").unwrap().remove_child("key-0"))),
+        "node keys: no entries"
+    );
+}
+
+#[test]
+fn says_which_value_makes_no_sense() {
+    let wrong = |node: &str, property: &str| format!("node {node}: property {property} has a wrong length or value");
+    assert_eq!(spoilt(|t| text(board(t), "compatible", "somebody,else")), wrong("remoteproc", "compatible"));
+    assert_eq!(spoilt(|t| words(board(t), "devices", &[0, 0x1000])), wrong("remoteproc", "devices"));
+    assert_eq!(spoilt(|t| words(m33(t), "id", &[0, 1])), wrong("m33", "id"));
+    assert_eq!(spoilt(|t| bytes(m33(t), "label", b"no end")), wrong("m33", "label"));
+    assert_eq!(spoilt(|t| text(m33(t), "label", "new\nline")), wrong("m33", "label"));
+    assert_eq!(spoilt(|t| text(m33(t), "boot-security", "perhaps")), wrong("m33", "boot-security"));
+    assert_eq!(
+        spoilt(|t| text(board(t).child_mut("keys").unwrap().child_mut("key-0").unwrap(), "algorithm", "dsa")),
+        wrong("key-0", "algorithm")
+    );
+    assert_eq!(
+        spoilt(|t| {
+            let regions = m33(t).child_mut("regions").unwrap();
+            text(regions.child_mut("code").unwrap(), "access", "open");
+        }),
+        wrong("code", "access")
+    );
+}
+
+#[test]
+fn keys_have_2048_to_4096_bits() {
+    let with_key = |modulus: &[u8], exponent| {
+        spoilt(|t| board(t).child_mut("keys").unwrap().add_child(key("key-1", modulus, exponent)))
+    };
+    let refused = "key key-1: not an RSA key of 2048 to 4096 bit with an odd exponent above 1";
+    let mut padded = [0xff; 257];
+    padded[0] = 0;
+    let mut short = [0xff; 256];
+    short[0] = 0x7f;
+    let mut even = [0xff; 256];
+    even[255] = 0xfe;
+    assert_eq!(with_key(&[0xff; 256], 3), "nothing");
+    assert_eq!(with_key(&[0xff; 512], 65_537), "nothing");
+    assert_eq!(with_key(&padded, 65_537), refused, "leading zero byte");
+    assert_eq!(with_key(&short, 65_537), refused, "2047 bit");
+    assert_eq!(with_key(&even, 65_537), refused);
+    assert_eq!(with_key(&[0xff; 513], 65_537), refused);
+    assert_eq!(with_key(&[], 65_537), refused);
+    assert_eq!(with_key(&[0xff; 256], 1), refused);
+    assert_eq!(with_key(&[0xff; 256], 65_536), refused);
+}
+
+#[test]
+fn limits_are_kept() {
+    let keys = spoilt(|t| {
+        for index in 1..5 {
+            let key = key(&format!("key-{index}"), &[0xff; 256], 3);
+            board(t).child_mut("keys").unwrap().add_child(key);
+        }
+    });
+    assert_eq!(keys, "node keys: more than 4 entries");
+    let regions = spoilt(|t| {
+        for index in 2..9 {
+            let at = 0x9000_0000 + index * PAGE;
+            let more = region(&format!("r{index}"), at, at, PAGE, "private");
+            m33(t).child_mut("regions").unwrap().add_child(more);
+        }
+    });
+    assert_eq!(regions, "node regions: more than 8 entries");
+    let ranges = spoilt(|t| words(board(t), "devices", &[[0u32, 0x1000, 0x1000]; 9].concat()));
+    assert_eq!(ranges, "node devices: more than 8 entries");
+    let large = spoilt(|t| bytes(&mut t.root, "padding", &[0; MAX_SIZE]));
+    assert!(large.contains("more than 3584"), "{large}");
+}
+
+#[test]
+fn processors_keep_apart() {
+    let add = |id, base| {
+        spoilt(|t| board(t).child_mut("processors").unwrap().add_child(processor("m4", id, base)))
+    };
+    assert_eq!(add(8, 0x9000_0000), "nothing");
+    assert_eq!(add(7, 0x9000_0000), "processor m4: the id 7 is taken");
+    assert_eq!(add(8, 0x8000_0000 + 3 * PAGE), "processor m4: the range at 0x80003000 overlaps m33");
+    assert_eq!(add(8, 0x800f_0000 - 4 * PAGE), "processor m4: the range at 0x800f0000 overlaps m33", "registers");
+    assert_eq!(add(8, 0x8000_0000 - 0xf_0000), "processor m4: the range at 0x80000000 overlaps m33", "registers over m33's code");
+    assert_eq!(add(8, 0x0e00_0000), "processor m4: the range at 0xe000000 overlaps reserved");
+    assert_eq!(add(8, 0x0e00_0000 - 0xf_0000), "processor m4: the range at 0xe000000 overlaps reserved");
+}
+
+#[test]
+fn regions_are_whole_pages_and_do_not_overlap() {
+    let add = |device, physical, size| {
+        spoilt(|t| {
+            let more = region("more", device, physical, size, "private");
+            m33(t).child_mut("regions").unwrap().add_child(more);
+        })
+    };
+    let bad = "is empty, not whole pages, or exceeds the address space";
+    assert_eq!(add(0x3000_0000, 0x9000_0000, PAGE), "nothing");
+    assert_eq!(add(0xffff_f000, 0x9000_0000, PAGE), "nothing", "the last page of the device's addresses");
+    assert!(add(0x3000_0000, 0x9000_0800, PAGE).ends_with(bad));
+    assert!(add(0x3000_0000, 0x9000_0000, 0x800).ends_with(bad));
+    assert!(add(0x3000_0800, 0x9000_0000, PAGE).ends_with(bad));
+    assert!(add(0x3000_0000, 0x9000_0000, 0).ends_with(bad));
+    assert!(add(0xffff_f000, 0x9000_0000, 2 * PAGE).ends_with(bad));
+    assert_eq!(add(0x3000_0000, 0x8000_0000, PAGE), "processor m33: the range at 0x80000000 overlaps m33");
+    assert_eq!(add(0x1000_3000, 0x9000_0000, PAGE), "processor m33: the range at 0x10003000 overlaps m33");
+    assert_eq!(
+        add(0x3000_0000, 0x800f_0000, PAGE),
+        "processor m33: the range at 0x800f0000 overlaps m33",
+        "the control page"
+    );
+    let boot = spoilt(|t| words(m33(t), "default-boot-address", &[0x2000_0000]));
+    assert_eq!(boot, "processor m33: the default boot address 0x20000000 lies in no private region");
+}
+
+proptest! {
+    /// A manifest with bytes changed is read or refused; it never panics.
+    #[test]
+    fn never_panics(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let mut blob = tree().to_dtb();
+        for (index, value) in changes {
+            let index = index.index(blob.len());
+            blob[index] = value;
+        }
+        if let Err(error) = parse(&blob) {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn never_panics_on_noise(noise: Vec<u8>) {
+        prop_assert!(parse(&noise).is_err());
+    }
+}
+
+/// The modulus of a DER SubjectPublicKeyInfo: the only INTEGER of 257 bytes in it.
+fn modulus(der: &[u8]) -> &[u8] {
+    let at = der.windows(5).position(|bytes| bytes == [0x02, 0x82, 0x01, 0x01, 0x00]).unwrap() + 5;
+    &der[at..at + 256]
+}
+
+#[test]
+fn the_qemu_board_as_dtc_compiles_it() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    if Command::new("dtc").arg("--version").stdout(Stdio::null()).status().is_err() {
+        eprintln!("SKIPPED the_qemu_board_as_dtc_compiles_it: dtc is not installed");
+        return;
+    }
+    let der = std::fs::read(format!("{root}/tests/vectors/keys/rsa2048.pub.der")).unwrap();
+    let digits: String = modulus(&der).iter().map(|byte| format!("{byte:02x} ")).collect();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(
+        directory.path().join("keys.dtsi"),
+        format!("keys {{ key-0 {{ label = \"test\"; algorithm = \"rsa\"; modulus = [{digits}]; exponent = <65537>; }}; }};"),
+    )
+    .unwrap();
+    let compiled = Command::new("dtc")
+        .args(["-q", "-I", "dts", "-O", "dtb", "-i"])
+        .arg(directory.path())
+        .arg(format!("{root}/manifest/qemu.dts"))
+        .output()
+        .unwrap();
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    let manifest = parse(&compiled.stdout).unwrap();
+    let board = &manifest.board;
+    assert!(board.accept_no_isolation);
+    assert_eq!(board.keys[0].key, PublicKey::Rsa { modulus: modulus(&der), exponent: 65_537 });
+    let m33 = &board.processors[0];
+    assert_eq!((m33.id, m33.regions.len(), m33.default_boot_address), (0, 5, Some(0x8000_0000)));
+    assert_eq!(m33.registers.as_slice(), [PhysicalRange { start: 0x80ff_0000, size: 0x1000 }]);
+    assert_eq!(m33.boot_security, BootSecurity::RunsNonSecure);
+}

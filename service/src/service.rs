@@ -1,0 +1,224 @@
+//! The front door: one request in, one answer out, whatever the request is.
+use crate::client_memory::ClientMemory;
+use crate::clients::{Caller, LastRefusals};
+use crate::configuration::{Board, MAX_PROCESSORS, Processor};
+use crate::counters::Counters;
+use crate::hardware::{DriverProgress, Machine, Observed, ProcessorDriver};
+use crate::lifecycle::{Ask, Event, Input, State, Verdict, transition};
+use crate::processor::Slot;
+use crate::report;
+use crate::result::result_of;
+use heapless::Vec;
+use remoteproc_abi::command::Command;
+use remoteproc_abi::door_d::{Answer, DecodeError, Registers, Request};
+use remoteproc_abi::result::TeeResult;
+use remoteproc_image::provider::Provider;
+use crate::result::Refused;
+use remoteproc_image::reader::Reader;
+use remoteproc_refusal::Refusal;
+
+/// Bytes of client memory read in one piece, and of processor memory hashed in one.
+pub const PIECE: usize = 4096;
+
+/// How often [`Service::hold_all_loading`] asks a driver that is not done yet.
+const LAST_POLLS: u32 = 1000;
+
+/// What a request leads to: an answer, or a refusal to be logged, remembered and answered.
+pub(crate) type Outcome = Result<Answer, Refused>;
+
+/// The service: a board, the machine under it, and what is known of processors and clients.
+pub struct Service<'a, M: Machine> {
+    pub(crate) board: Board<'a>,
+    pub(crate) machine: M,
+    pub(crate) slots: Vec<Slot, MAX_PROCESSORS>,
+    pub(crate) reader: Reader<<M::Crypto as Provider>::Hasher>,
+    pub(crate) buffer: [u8; PIECE],
+    pub(crate) counters: Counters,
+    refusals: LastRefusals,
+}
+
+impl<'a, M: Machine> Service<'a, M> {
+    /// Takes over the board's processors. Touches no processor; logs which of them lack isolation.
+    pub fn new(board: Board<'a>, mut machine: M) -> Self {
+        let mut slots = Vec::new();
+        for (index, processor) in board.processors.iter().enumerate() {
+            // Both lists have the same capacity.
+            let _ = slots.push(Slot::new());
+            let enforced = machine.driver(index).map(|driver| driver.enforces_isolation());
+            report::isolation(processor, enforced, board.accept_no_isolation);
+        }
+        Self {
+            board,
+            machine,
+            slots,
+            reader: Reader::new(),
+            buffer: [0; PIECE],
+            counters: Counters::default(),
+            refusals: LastRefusals::default(),
+        }
+    }
+
+    /// Answers one request of door D, given its payload registers x3 to x7. Any registers get exactly one answer.
+    pub fn handle<C: ClientMemory>(
+        &mut self,
+        caller: Caller,
+        registers: &Registers,
+        memory: &mut C,
+    ) -> Answer {
+        match Request::decode(registers) {
+            Ok(request) => self.handle_request(caller, request, memory),
+            Err(error) => {
+                let refusal = match error {
+                    DecodeError::UnknownCommand(_) => Refusal::UnknownCommand,
+                    DecodeError::ReservedBits | DecodeError::BadArgument => Refusal::FlagsUnknown,
+                };
+                let [first, ..] = *registers;
+                let command = Command::try_from((first & 0xFFFF) as u16).map_or("a request", Command::name);
+                self.refuse(command, caller, refusal.into())
+            }
+        }
+    }
+
+    /// Answers one well-formed request.
+    pub fn handle_request<C: ClientMemory>(
+        &mut self,
+        caller: Caller,
+        request: Request,
+        memory: &mut C,
+    ) -> Answer {
+        let (command, outcome) = match request {
+            Request::Load { processor, arguments } => (
+                Command::LoadFirmware,
+                self.find(processor).and_then(|index| self.load(caller, index, &arguments, memory)),
+            ),
+            Request::Start { processor } => {
+                (Command::StartFirmware, self.find(processor).and_then(|index| self.start(caller, index)))
+            }
+            Request::Stop { processor, mode } => (
+                Command::StopFirmware,
+                self.find(processor).and_then(|index| self.stop(caller, index, mode)),
+            ),
+            Request::GetResourceTable { processor } => (
+                Command::GetResourceTable,
+                self.find(processor).and_then(|index| self.resource_table(caller, index)),
+            ),
+            Request::Release { processor } => {
+                (Command::ReleaseFirmware, self.find(processor).and_then(|index| self.release(caller, index)))
+            }
+            Request::GetLastError => (Command::GetLastError, Ok(self.last_error(caller))),
+            Request::Unimplemented(command) => (command, Err(Refusal::NotImplemented.into())),
+        };
+        outcome.unwrap_or_else(|refused| self.refuse(command.name(), caller, refused))
+    }
+
+    /// Holds every processor in reset that is being loaded or is loaded, and leaves running ones alone: the partition is about
+    /// to die. Waits a bounded number of polls; answers to nobody.
+    pub fn hold_all_loading(&mut self) {
+        for (index, slot) in self.slots.iter().enumerate() {
+            if !matches!(slot.state(), State::Loading | State::Loaded) {
+                continue;
+            }
+            let Some(driver) = self.machine.driver(index) else { continue };
+            for _ in 0..LAST_POLLS {
+                if driver.hold() != Ok(DriverProgress::Pending) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Returns the counts since boot.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Returns a processor's state, by its id.
+    #[must_use]
+    pub fn state(&self, id: u32) -> Option<State> {
+        let index = self.find(id).ok()?;
+        self.slots.get(index).map(Slot::state)
+    }
+
+    /// Returns the machine.
+    #[must_use]
+    pub const fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    /// Returns the machine, to be changed under the service.
+    pub const fn machine_mut(&mut self) -> &mut M {
+        &mut self.machine
+    }
+
+    /// Returns the index of the processor with this id.
+    fn find(&self, id: u32) -> Result<usize, Refused> {
+        let index = self.board.processors.iter().position(|processor| processor.id == id);
+        index.ok_or(Refusal::UnknownProcessor.into())
+    }
+
+    fn last_error(&self, caller: Caller) -> Answer {
+        match self.refusals.of(caller) {
+            Some(Refused { refusal, offset }) => Answer::last_error(refusal.number(), offset),
+            None => Answer::last_error(0, None),
+        }
+    }
+
+    fn refuse(&mut self, command: &str, caller: Caller, refused: Refused) -> Answer {
+        self.counters.refusals = self.counters.refusals.saturating_add(1);
+        report::refused(command, caller, &refused);
+        self.refusals.remember(caller, refused);
+        Answer::of(result_of(refused.refusal))
+    }
+
+    /// Decides whether this client may ask this now: its own processor or a free one, and a row of the table that allows it.
+    pub(crate) fn admit(&mut self, index: usize, caller: Caller, ask: Ask) -> Result<Verdict, Refused> {
+        self.look_for_crash(index)?;
+        let slot = self.slot(index)?;
+        if slot.owner.is_some_and(|owner| owner != caller) {
+            return Err(Refusal::NotOwner.into());
+        }
+        match transition(slot.state(), slot.pending(), Input::Ask(ask)) {
+            Verdict::Refuse(refusal) => Err(refusal.into()),
+            verdict => Ok(verdict),
+        }
+    }
+
+    /// Asks the hardware about a processor that should be running. If the hardware does not answer, nothing is concluded.
+    fn look_for_crash(&mut self, index: usize) -> Result<(), Refused> {
+        let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
+        if slot.state() != State::Running || slot.wait.is_some() {
+            return Ok(());
+        }
+        let observed = self.machine.driver(index).ok_or(Refusal::HardwareFailed)?.observe();
+        if let Ok(observed @ (Observed::Crashed | Observed::Held)) = observed {
+            slot.happened(Event::CrashSeen);
+            if let Some(processor) = self.board.processors.get(index) {
+                log::warn!("{}: does not run any more ({observed:?})", processor.name);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn slot(&mut self, index: usize) -> Result<&mut Slot, Refused> {
+        self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor.into())
+    }
+
+    pub(crate) fn driver(&mut self, index: usize) -> Result<&mut dyn ProcessorDriver, Refused> {
+        self.machine.driver(index).ok_or(Refusal::HardwareFailed.into())
+    }
+
+    pub(crate) fn processor(&self, index: usize) -> Result<&Processor<'a>, Refused> {
+        self.board.processors.get(index).ok_or(Refusal::UnknownProcessor.into())
+    }
+}
+
+/// The answer to a call that has to be repeated.
+pub(crate) fn in_progress() -> Outcome {
+    Ok(Answer::of(TeeResult::InProgress))
+}
+
+/// The answer to a call that is done and has no values.
+pub(crate) fn success() -> Outcome {
+    Ok(Answer::of(TeeResult::Success))
+}

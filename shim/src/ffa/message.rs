@@ -1,0 +1,56 @@
+//! One direct request and its answer, across BUSY, FFA_INTERRUPT and FFA_YIELD (DEN0077, section 15.2 and 14.5 "FFA_RUN").
+use super::Options;
+use super::error::{Error, Status};
+use super::transport::{FfaTransport, function_of, low, registers, status_of};
+use arm_ffa::FuncId;
+
+/// Sends payload registers and returns those of the answer.
+pub(super) fn direct_request<T: FfaTransport>(
+    transport: &mut T,
+    options: Options,
+    own_id: u16,
+    partition: u16,
+    payload: [u64; 5],
+) -> Result<[u64; 5], Error> {
+    let [x3, x4, x5, x6, x7] = payload;
+    let parties = u64::from(own_id) << 16 | u64::from(partition);
+    let mut function = FuncId::MsgSendDirectReq64;
+    let mut next = registers(function, &[parties, 0, x3, x4, x5, x6, x7]);
+    let mut busy = 0;
+    let mut resumes = 0;
+    loop {
+        let answer = transport.call(next);
+        match FuncId::try_from(function_of(&answer)) {
+            Ok(FuncId::MsgSendDirectResp64) => {
+                let [_, x1, x2, x3, x4, x5, x6, x7, ..] = answer;
+                if x1 != u64::from(partition) << 16 | u64::from(own_id) || x2 != 0 {
+                    return Err(Error::Response { parties: x1, flags: x2 });
+                }
+                return Ok([x3, x4, x5, x6, x7]);
+            }
+            Ok(id @ (FuncId::Interrupt32 | FuncId::Interrupt64 | FuncId::Yield32 | FuncId::Yield64)) => {
+                if resumes >= options.resumes {
+                    return Err(Error::Stalled(FuncId::Run32));
+                }
+                resumes += 1;
+                if matches!(id, FuncId::Yield32 | FuncId::Yield64) {
+                    transport.pause();
+                }
+                // x1 names the endpoint and the execution context to go on with.
+                function = FuncId::Run32;
+                next = registers(function, &[low(answer[1]).into()]);
+            }
+            Ok(FuncId::Error32 | FuncId::Error64) if status_of(&answer) == Status::BUSY => {
+                if busy >= options.busy {
+                    return Err(Error::Stalled(function));
+                }
+                busy += 1;
+                transport.pause();
+            }
+            Ok(FuncId::Error32 | FuncId::Error64) => {
+                return Err(Error::Call { function, status: status_of(&answer) });
+            }
+            _ => return Err(Error::Answer { function, answer: function_of(&answer) }),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! LOAD_FW: sharing, going on, and taking the memory back on every path.
+mod fake;
+use fake::*;
+use remoteproc_abi::memory_descriptor::{Constituent, RetrieveResponse};
+use remoteproc_shim::ffa::{Error as FfaError, FfaTee, Options, Status};
+use remoteproc_shim::{Error, Limits, LoadError, Progress, Remoteproc};
+
+const IN_PROGRESS: u64 = 0x00A4_0001;
+const SECURITY: u64 = 0xFFFF_000F;
+const TOTAL: u64 = 0x3456;
+const IMAGE: [Constituent; 3] = [
+    Constituent { address: 0x5020_0000, page_count: 1 },
+    Constituent { address: 0x5010_0000, page_count: 2 },
+    Constituent { address: 0x5030_0000, page_count: 5 },
+];
+
+type Client = Remoteproc<FfaTee<Script, Pages>>;
+
+fn client(ranges_per_share: usize, steps: impl IntoIterator<Item = Step>) -> Client {
+    let mut tee = connected(steps);
+    tee.set_options(Options { ranges_per_share, resumes: 3, busy: 2 });
+    let mut client = Remoteproc::new(tee, 0);
+    client.set_limits(Limits { busy: 2, idle: 2 });
+    client
+}
+
+/// FFA_MEM_SHARE of `ranges` ranges, answered with a handle.
+fn share(ranges: u64, handle: u64) -> Step {
+    let length = 96 + 16 * ranges;
+    (registers(&[MEM_SHARE, length, length]), registers(&[SUCCESS, 0, handle & 0xFFFF_FFFF, handle >> 32]))
+}
+
+fn reclaim(handle: u64) -> Step {
+    (registers(&[MEM_RECLAIM, handle & 0xFFFF_FFFF, handle >> 32]), registers(&[SUCCESS]))
+}
+
+fn load(handle: u64, offset: u64, answer: &[u64]) -> Step {
+    (request(&[1, 0, handle, TOTAL, offset]), response(answer))
+}
+
+const HANDLE: u64 = 0x8000_0002_0000_0001;
+
+/// Loads and returns the outcome with the bytes done that were told.
+fn run(client: &mut Client) -> (Result<(), LoadError<FfaError>>, Vec<u64>) {
+    let mut told = vec![];
+    let outcome = client.load(&IMAGE, TOTAL, |Progress { done, total }| {
+        assert_eq!(total, TOTAL);
+        told.push(done);
+    });
+    (outcome, told)
+}
+
+#[test]
+fn one_share_is_loaded_in_slices_and_taken_back() {
+    let mut client = client(
+        200,
+        [
+            share(3, HANDLE),
+            load(HANDLE, 0, &[IN_PROGRESS, 0x1000, TOTAL]),
+            load(HANDLE, 0, &[IN_PROGRESS, 0x1000, TOTAL]),
+            load(HANDLE, 0, &[IN_PROGRESS, 0x3000, TOTAL]),
+            load(HANDLE, 0, &[0, TOTAL, TOTAL]),
+            reclaim(HANDLE),
+        ],
+    );
+    assert_eq!(run(&mut client), (Ok(()), vec![0x1000, 0x3000, TOTAL]));
+    assert_eq!(client.tee().transport().pauses, 1, "only where nothing was done");
+    let transmit = client.tee().buffers().transmit.clone();
+    let descriptor = RetrieveResponse::parse(&transmit).unwrap();
+    assert_eq!((descriptor.sender, descriptor.receiver), (0, 0x8001));
+    // No page beyond the image's end.
+    let mut ranges = IMAGE;
+    ranges[2].page_count = 1;
+    assert!(descriptor.ranges().eq(ranges));
+}
+
+#[test]
+fn scattered_image_takes_several_shares_in_order() {
+    let mut client = client(
+        1,
+        [
+            share(1, 1),
+            load(1, 0, &[IN_PROGRESS, 0x1000, TOTAL]),
+            reclaim(1),
+            share(1, 2),
+            load(2, 0x1000, &[IN_PROGRESS, 0x2000, TOTAL]),
+            load(2, 0x1000, &[IN_PROGRESS, 0x3000, TOTAL]),
+            reclaim(2),
+            share(1, 3),
+            load(3, 0x3000, &[IN_PROGRESS, TOTAL, TOTAL]),
+            load(3, 0x3000, &[0, TOTAL, TOTAL]),
+            reclaim(3),
+        ],
+    );
+    assert_eq!(run(&mut client), (Ok(()), vec![0x1000, 0x2000, 0x3000, TOTAL, TOTAL]));
+}
+
+/// A second load of the same image succeeds at once: the other shares are not made.
+#[test]
+fn success_ends_the_load_early() {
+    let mut client = client(1, [share(1, 1), load(1, 0, &[0, TOTAL, TOTAL]), reclaim(1)]);
+    assert_eq!(run(&mut client), (Ok(()), vec![TOTAL]));
+}
+
+#[test]
+fn refusal_takes_the_memory_back() {
+    let mut client = client(
+        200,
+        [
+            share(3, HANDLE),
+            load(HANDLE, 0, &[IN_PROGRESS, 0x1000, TOTAL]),
+            load(HANDLE, 0, &[SECURITY]),
+            reclaim(HANDLE),
+        ],
+    );
+    let failure = run(&mut client).0.unwrap_err();
+    assert!(matches!(failure.error, Error::Refused { result: 0xFFFF_000F, .. }));
+    assert_eq!(failure.not_reclaimed, None);
+    assert_eq!(failure.to_string(), "LOAD_FW was answered SECURITY (0xffff000f)");
+}
+
+/// A partition that holds the memory is told to let go before the memory is taken back.
+#[test]
+fn giving_up_releases_first() {
+    let release = || (request(&[6, 0]), response(&[0]));
+    let going = || load(HANDLE, 0, &[IN_PROGRESS, 0, TOTAL]);
+    let mut stalled = client(200, [share(3, HANDLE), going(), going(), going(), release(), reclaim(HANDLE)]);
+    assert!(matches!(run(&mut stalled).0.unwrap_err().error, Error::Stalled(_)));
+
+    // Bytes done go back, exceed the share, or the call breaks.
+    let first = || load(HANDLE, 0, &[IN_PROGRESS, 0x2000, TOTAL]);
+    let call = request(&[1, 0, HANDLE, TOTAL, 0]);
+    for second in [response(&[IN_PROGRESS, 0x1fff]), response(&[IN_PROGRESS, TOTAL + 1]), error(DENIED)] {
+        let steps = [share(3, HANDLE), first(), (call, second), release(), reclaim(HANDLE)];
+        let failure = run(&mut client(200, steps)).0.unwrap_err();
+        assert!(!matches!(failure.error, Error::Refused { .. }));
+        assert_eq!(failure.not_reclaimed, None);
+    }
+}
+
+/// Before the service has begun, nothing is released: another image may be running.
+#[test]
+fn failing_first_call_only_takes_the_memory_back() {
+    let call = (request(&[1, 0, HANDLE, TOTAL, 0]), error(DENIED));
+    let failure = run(&mut client(200, [share(3, HANDLE), call, reclaim(HANDLE)])).0.unwrap_err();
+    assert!(matches!(failure.error, Error::Tee(FfaError::Call { status: Status::DENIED, .. })));
+}
+
+#[test]
+fn failing_reclaim_is_told_beside_the_first_error() {
+    let denied = || (registers(&[MEM_RECLAIM, HANDLE & 0xFFFF_FFFF, HANDLE >> 32]), error(DENIED));
+    let mut refused = client(200, [share(3, HANDLE), load(HANDLE, 0, &[SECURITY]), denied()]);
+    let failure = run(&mut refused).0.unwrap_err();
+    assert!(matches!(failure.error, Error::Refused { .. }));
+    assert!(matches!(failure.not_reclaimed, Some(FfaError::Call { status: Status::DENIED, .. })));
+
+    let mut loaded = client(200, [share(3, HANDLE), load(HANDLE, 0, &[0, TOTAL, TOTAL]), denied()]);
+    let failure = run(&mut loaded).0.unwrap_err();
+    assert_eq!(failure.to_string(), "FFA_MEM_RECLAIM was answered DENIED (-6)");
+    assert!(failure.not_reclaimed.is_some());
+}
+
+#[test]
+fn failing_share_reclaims_nothing() {
+    let refused = (registers(&[MEM_SHARE, 144, 144]), error(NO_MEMORY));
+    let failure = run(&mut client(200, [refused])).0.unwrap_err();
+    assert_eq!(failure.to_string(), "FFA_MEM_SHARE was answered NO_MEMORY (-3)");
+    // A request for more fragments is no success.
+    let fragments = (registers(&[MEM_SHARE, 144, 144]), registers(&[0x8400_007A]));
+    let failure = run(&mut client(200, [fragments])).0.unwrap_err();
+    assert!(matches!(failure.error, Error::Tee(FfaError::Answer { .. })));
+    assert_eq!(failure.not_reclaimed, None);
+}
+
+#[test]
+fn memory_shorter_than_the_image_is_not_shared() {
+    let mut client = client(200, []);
+    let failure = client.load(&IMAGE, 0x8001, |_| ()).unwrap_err();
+    assert_eq!(failure.error, Error::Tee(FfaError::Image));
+}

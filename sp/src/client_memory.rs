@@ -1,0 +1,132 @@
+//! Client memory over FF-A: retrieved by handle, read through the copy window, given back.
+use crate::ffa::mailbox::{Mailbox, RetrieveError, SIZE};
+use crate::ffa::CallError;
+use crate::memory::map::World;
+use crate::memory::window::{self, WindowError};
+use arm_ffa::FfaError;
+use heapless::Vec;
+use remoteproc_abi::memory_descriptor::{ATTRIBUTE_NON_SECURE, DescriptorError, RetrieveResponse};
+use remoteproc_abi::{FFA_PAGE_SIZE, MAX_RANGES};
+use remoteproc_service::client_memory::{
+    ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved,
+};
+use remoteproc_sp::ranges::locate;
+
+/// Memory attributes, bits 5:4: the memory type.
+const MEMORY_TYPE: u16 = 0b11 << 4;
+/// The memory type of normal memory.
+const MEMORY_TYPE_NORMAL: u16 = 0b10 << 4;
+
+/// A handle that the SPMC counts as retrieved.
+struct Held {
+    handle: u64,
+    ranges: Vec<PhysicalRange, MAX_RANGES>,
+    /// The service has looked at the ranges and wants them read.
+    usable: bool,
+}
+
+/// Client memory; one handle at a time.
+pub struct FfaMemory {
+    mailbox: Mailbox,
+    partition: EndpointId,
+    held: Option<Held>,
+    description: [u8; SIZE],
+}
+
+impl FfaMemory {
+    /// Makes it from the mapped buffer pair.
+    pub const fn new(mailbox: Mailbox, partition: EndpointId) -> Self {
+        Self { mailbox, partition, held: None, description: [0; SIZE] }
+    }
+
+    /// Reads the description of a retrieve.
+    fn parse(&self, owner: EndpointId, handle: u64, length: usize) -> Result<Retrieved, MemoryError> {
+        let bytes = self.description.get(..length).ok_or(MemoryError::Malformed)?;
+        let response = RetrieveResponse::parse(bytes).map_err(|error| match error {
+            DescriptorError::TooManyRanges => MemoryError::TooManyRanges,
+            _ => MemoryError::Malformed,
+        })?;
+        let expected = response.handle == handle
+            && response.sender == owner
+            && response.receiver == self.partition
+            && response.attributes & MEMORY_TYPE == MEMORY_TYPE_NORMAL;
+        if !expected {
+            return Err(MemoryError::Malformed);
+        }
+        let mut ranges = Vec::new();
+        for range in response.ranges() {
+            let size = u64::from(range.page_count).checked_mul(FFA_PAGE_SIZE).ok_or(MemoryError::Malformed)?;
+            ranges
+                .push(PhysicalRange { start: range.address, size })
+                .map_err(|_| MemoryError::TooManyRanges)?;
+        }
+        Ok(Retrieved { ranges, normal_world: response.attributes & ATTRIBUTE_NON_SECURE != 0 })
+    }
+}
+
+impl ClientMemory for FfaMemory {
+    fn retrieve(&mut self, owner: EndpointId, handle: u64, lent: bool) -> Result<Retrieved, MemoryError> {
+        if self.held.is_some() {
+            return Err(MemoryError::NoRoom);
+        }
+        let length = self.mailbox.retrieve(owner, handle, lent, &mut self.description).map_err(|error| {
+            log::warn!("memory {handle:#x} of {owner:#06x} can't be retrieved: {error:?}");
+            match error {
+                RetrieveError::Refused(CallError::Refused(FfaError::NoMemory | FfaError::Busy)) => {
+                    MemoryError::NoRoom
+                }
+                RetrieveError::Refused(_) => MemoryError::UnknownHandle,
+                RetrieveError::TooLong => MemoryError::TooManyRanges,
+                RetrieveError::Descriptor(_) => MemoryError::Malformed,
+            }
+        })?;
+        match self.parse(owner, handle, length) {
+            Ok(retrieved) => {
+                self.held = Some(Held { handle, ranges: retrieved.ranges.clone(), usable: false });
+                Ok(retrieved)
+            }
+            Err(error) => {
+                self.mailbox.relinquish(handle);
+                Err(error)
+            }
+        }
+    }
+
+    fn map(&mut self, handle: u64, retrieved: &Retrieved) -> Result<(), MemoryError> {
+        let held = self.held.as_mut().filter(|held| held.handle == handle).ok_or(MemoryError::UnknownHandle)?;
+        // The ranges that were checked are the ranges that are read, and they are the normal world's: the window maps them so.
+        if held.ranges != retrieved.ranges || !retrieved.normal_world {
+            return Err(MemoryError::Malformed);
+        }
+        held.usable = true;
+        Ok(())
+    }
+
+    fn read(&mut self, handle: u64, offset: u64, into: &mut [u8]) -> Result<(), MemoryError> {
+        let held = self
+            .held
+            .as_ref()
+            .filter(|held| held.handle == handle && held.usable)
+            .ok_or(MemoryError::UnknownHandle)?;
+        let mut offset = offset;
+        let mut rest = into;
+        while !rest.is_empty() {
+            let (address, available) = locate(&held.ranges, offset).ok_or(MemoryError::OutOfBounds)?;
+            let length = usize::try_from(available).map_or(rest.len(), |available| available.min(rest.len()));
+            let (part, tail) = rest.split_at_mut(length);
+            window::read(address, World::Normal, part).map_err(|error| match error {
+                WindowError::Abort => MemoryError::Abort,
+                WindowError::Address => MemoryError::OutOfBounds,
+            })?;
+            offset = offset.checked_add(length as u64).ok_or(MemoryError::OutOfBounds)?;
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    fn relinquish(&mut self, handle: u64) {
+        if self.held.take_if(|held| held.handle == handle).is_some() {
+            self.mailbox.relinquish(handle);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+// Copy routines for memory that another world or another bus master owns. An access that aborts does not end the partition:
+// the synchronous exception handler continues at copy_fault, which returns 1. All return 0 in x0 when done.
+//
+// The foreign side is accessed by naturally aligned loads and stores only, each byte once; the private side may be unaligned
+// (Normal memory, SCTLR_EL1.A = 0).
+
+    .section .text.copy_routines, "ax"
+    .balign 4
+    .global copy_routines_start
+copy_routines_start:
+
+// copy_from_foreign(x0 = private destination, x1 = foreign source, x2 = bytes)
+    .global copy_from_foreign
+    .type copy_from_foreign, %function
+copy_from_foreign:
+    cbz     x2, 9f
+1:  tst     x1, #15                 // single bytes up to an aligned source
+    b.eq    2f
+    ldrb    w3, [x1], #1
+    strb    w3, [x0], #1
+    subs    x2, x2, #1
+    b.ne    1b
+    b       9f
+2:  subs    x2, x2, #64
+    b.lo    4f
+3:  ldp     q0, q1, [x1]
+    ldp     q2, q3, [x1, #32]
+    add     x1, x1, #64
+    stp     q0, q1, [x0]
+    stp     q2, q3, [x0, #32]
+    add     x0, x0, #64
+    subs    x2, x2, #64
+    b.hs    3b
+4:  add     x2, x2, #64
+5:  subs    x2, x2, #8
+    b.lo    6f
+    ldr     x3, [x1], #8
+    str     x3, [x0], #8
+    b       5b
+6:  adds    x2, x2, #8
+    b.eq    9f
+7:  ldrb    w3, [x1], #1
+    strb    w3, [x0], #1
+    subs    x2, x2, #1
+    b.ne    7b
+9:  mov     x0, xzr
+    ret
+    .size copy_from_foreign, . - copy_from_foreign
+
+// copy_to_foreign(x0 = foreign destination, x1 = private source, x2 = bytes)
+    .global copy_to_foreign
+    .type copy_to_foreign, %function
+copy_to_foreign:
+    cbz     x2, 9f
+1:  tst     x0, #15                 // single bytes up to an aligned destination
+    b.eq    2f
+    ldrb    w3, [x1], #1
+    strb    w3, [x0], #1
+    subs    x2, x2, #1
+    b.ne    1b
+    b       9f
+2:  subs    x2, x2, #64
+    b.lo    4f
+3:  ldp     q0, q1, [x1]
+    ldp     q2, q3, [x1, #32]
+    add     x1, x1, #64
+    stp     q0, q1, [x0]
+    stp     q2, q3, [x0, #32]
+    add     x0, x0, #64
+    subs    x2, x2, #64
+    b.hs    3b
+4:  add     x2, x2, #64
+5:  subs    x2, x2, #8
+    b.lo    6f
+    ldr     x3, [x1], #8
+    str     x3, [x0], #8
+    b       5b
+6:  adds    x2, x2, #8
+    b.eq    9f
+7:  ldrb    w3, [x1], #1
+    strb    w3, [x0], #1
+    subs    x2, x2, #1
+    b.ne    7b
+9:  mov     x0, xzr
+    ret
+    .size copy_to_foreign, . - copy_to_foreign
+
+// clear_foreign(x0 = foreign destination, x1 = bytes)
+    .global clear_foreign
+    .type clear_foreign, %function
+clear_foreign:
+    cbz     x1, 9f
+1:  tst     x0, #15
+    b.eq    2f
+    strb    wzr, [x0], #1
+    subs    x1, x1, #1
+    b.ne    1b
+    b       9f
+2:  movi    v0.2d, #0
+    subs    x1, x1, #64
+    b.lo    4f
+3:  stp     q0, q0, [x0]
+    stp     q0, q0, [x0, #32]
+    add     x0, x0, #64
+    subs    x1, x1, #64
+    b.hs    3b
+4:  add     x1, x1, #64
+5:  subs    x1, x1, #8
+    b.lo    6f
+    str     xzr, [x0], #8
+    b       5b
+6:  adds    x1, x1, #8
+    b.eq    9f
+7:  strb    wzr, [x0], #1
+    subs    x1, x1, #1
+    b.ne    7b
+9:  mov     x0, xzr
+    ret
+    .size clear_foreign, . - clear_foreign
+
+    .global copy_routines_end
+copy_routines_end:
+
+// Where an aborted routine continues. The routines use no stack, so the link register still holds the caller.
+copy_fault:
+    mov     x0, #1
+    ret

@@ -1,0 +1,165 @@
+//! The message loop's decision: from the registers of what the SPMC delivered to the registers of the next call
+//! (DEN0077, sections 7.4 and 18.2). Total: whatever the registers hold, there is exactly one answer.
+use arm_ffa::{FfaError, FuncId};
+use remoteproc_abi::door_d;
+use remoteproc_abi::result::TeeResult;
+use remoteproc_service::client_memory::EndpointId;
+
+/// Registers x0 to x17 of an FF-A call.
+pub type Registers = [u64; 18];
+
+/// The primary hypervisor or, without one, the normal world's operating system.
+const HYPERVISOR: EndpointId = 0;
+/// Bit 31 of w2: a framework message, not a partition message.
+const FRAMEWORK: u32 = 1 << 31;
+/// Bits 7:0 of w2: which framework message.
+const FRAMEWORK_MESSAGE: u32 = 0xFF;
+/// PSCI: the calling entity is not allowed to ask this.
+const PSCI_DENIED: i32 = -3;
+
+/// Framework messages (bits 7:0 of w2).
+mod framework {
+    pub(super) const PSCI_REQUEST: u32 = 0;
+    pub(super) const WARM_BOOT_REQUEST: u32 = 1;
+    pub(super) const PSCI_RESPONSE: u32 = 2;
+    pub(super) const VM_CREATED: u32 = 4;
+    pub(super) const VM_CREATED_RESPONSE: u32 = 5;
+    pub(super) const VM_DESTROYED: u32 = 6;
+    pub(super) const VM_DESTROYED_RESPONSE: u32 = 7;
+}
+
+/// The endpoint ids that decide who may say what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// This partition.
+    pub partition: EndpointId,
+    /// The SPMC.
+    pub spmc: EndpointId,
+}
+
+/// What stands behind the message loop.
+pub trait Service {
+    /// Answers a request of door D.
+    fn handle(&mut self, client: EndpointId, request: &door_d::Registers) -> door_d::Registers;
+}
+
+/// A service that has panicked: it answers everything with TARGET_DEAD.
+#[derive(Clone, Copy, Debug)]
+pub struct Dead;
+
+impl Service for Dead {
+    fn handle(&mut self, _client: EndpointId, _request: &door_d::Registers) -> door_d::Registers {
+        door_d::Answer::of(TeeResult::TargetDead).encode()
+    }
+}
+
+/// Returns the call that waits for the next message.
+#[must_use]
+pub fn wait() -> Registers {
+    with_function(FuncId::MsgWait32)
+}
+
+/// Returns the next call: for a direct request the direct response of the same family and width, for anything else the wait.
+#[must_use]
+pub fn answer<S: Service>(identity: Identity, received: &Registers, service: &mut S) -> Registers {
+    // The function id is 32 bits wide; what is above it has no meaning.
+    match FuncId::try_from(low_half(received[0])) {
+        Ok(FuncId::MsgSendDirectReq32) => {
+            let (response, is_partition_message) =
+                direct_response(identity, received, FuncId::MsgSendDirectResp32);
+            if is_partition_message { with_result(response, 3, TeeResult::NotSupported) } else { response }
+        }
+        Ok(FuncId::MsgSendDirectReq64) => {
+            let (mut response, is_partition_message) =
+                direct_response(identity, received, FuncId::MsgSendDirectResp64);
+            if is_partition_message {
+                let [_, _, _, request @ .., _, _, _, _, _, _, _, _, _, _] = *received;
+                let [_, _, _, payload @ .., _, _, _, _, _, _, _, _, _, _] = &mut response;
+                *payload = service.handle(sender(received), &request);
+            }
+            response
+        }
+        // Not offered by the manifest; an SPMC that delivers it all the same gets its answer.
+        Ok(FuncId::MsgSendDirectReq64_2) => {
+            let mut response = with_function(FuncId::MsgSendDirectResp64_2);
+            response[1] = reversed_route(identity, received);
+            with_result(response, 4, TeeResult::NotSupported)
+        }
+        _ => wait(),
+    }
+}
+
+/// Returns the answer that a direct request gets if nothing can be done for it any more, or `None` for other calls.
+#[must_use]
+pub fn answer_of_the_dead(identity: Identity, pending: &Registers) -> Option<Registers> {
+    let response = answer(identity, pending, &mut Dead);
+    (response != wait()).then_some(response)
+}
+
+/// Makes the response to a direct request, with the payload that a framework message gets; tells whether it is a partition
+/// message instead, whose payload is still zero.
+fn direct_response(identity: Identity, received: &Registers, function: FuncId) -> (Registers, bool) {
+    let mut response = with_function(function);
+    response[1] = reversed_route(identity, received);
+    let flags = low_half(received[2]);
+    if flags & FRAMEWORK == 0 {
+        return (response, true);
+    }
+    let (message, status) = framework_response(identity, sender(received), flags & FRAMEWORK_MESSAGE);
+    response[2] = (FRAMEWORK | message).into();
+    response[3] = u64::from(status.cast_unsigned());
+    (response, false)
+}
+
+/// Returns the message and the status that answer a framework message. PSCI messages count only from the SPMC, those about
+/// virtual machines from the hypervisor or the SPMC. None of them changes anything yet: the one execution context may go at any
+/// time between two requests, and the partition keeps nothing of a virtual machine between them that it could not keep.
+fn framework_response(identity: Identity, sender: EndpointId, message: u32) -> (u32, i32) {
+    let success = 0;
+    let denied = i32::from(FfaError::Denied);
+    let from_spmc = sender == identity.spmc;
+    let may_manage = from_spmc || sender == HYPERVISOR;
+    match message {
+        framework::PSCI_REQUEST | framework::WARM_BOOT_REQUEST => {
+            (framework::PSCI_RESPONSE, if from_spmc { success } else { PSCI_DENIED })
+        }
+        framework::VM_CREATED => (framework::VM_CREATED_RESPONSE, if may_manage { success } else { denied }),
+        framework::VM_DESTROYED => {
+            (framework::VM_DESTROYED_RESPONSE, if may_manage { success } else { denied })
+        }
+        unknown => (unknown, FfaError::NotSupported.into()),
+    }
+}
+
+/// Returns registers that are zero but for the function id.
+fn with_function(function: FuncId) -> Registers {
+    let mut registers = [0; 18];
+    registers[0] = u32::from(function).into();
+    registers
+}
+
+/// Puts a result into a payload register.
+fn with_result(mut registers: Registers, index: usize, result: TeeResult) -> Registers {
+    if let Some(register) = registers.get_mut(index) {
+        *register = u32::from(result).into();
+    }
+    registers
+}
+
+/// Returns the sender of a direct message: bits 31:16 of w1.
+fn sender(received: &Registers) -> EndpointId {
+    (low_half(received[1]) >> 16) as EndpointId
+}
+
+/// Returns w1 of the answer: from this partition to the sender.
+fn reversed_route(identity: Identity, received: &Registers) -> u64 {
+    u64::from(identity.partition) << 16 | u64::from(sender(received))
+}
+
+/// Returns bits 31:0.
+fn low_half(register: u64) -> u32 {
+    (register & 0xFFFF_FFFF) as u32
+}
+
+#[cfg(test)]
+mod tests;

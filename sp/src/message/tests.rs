@@ -1,0 +1,153 @@
+//! Golden registers of the message loop, and the property that every request gets its answer.
+use super::*;
+use proptest::prelude::*;
+
+const IDENTITY: Identity = Identity { partition: 0x8001, spmc: 0x8000 };
+const WAIT: u64 = 0x8400_006B;
+
+/// Answers with what it was given, and counts.
+#[derive(Default)]
+struct Echo {
+    calls: usize,
+    client: EndpointId,
+}
+
+impl Service for Echo {
+    fn handle(&mut self, client: EndpointId, request: &door_d::Registers) -> door_d::Registers {
+        self.calls += 1;
+        self.client = client;
+        *request
+    }
+}
+
+fn registers(first: &[u64]) -> Registers {
+    let mut all = [0; 18];
+    all[..first.len()].copy_from_slice(first);
+    all
+}
+
+/// Answers, and tells how often the service was asked.
+fn ask(first: &[u64]) -> (Registers, Echo) {
+    let mut echo = Echo::default();
+    let answer = answer(IDENTITY, &registers(first), &mut echo);
+    (answer, echo)
+}
+
+#[test]
+fn a_64_bit_partition_message_reaches_the_service() {
+    let mut request = registers(&[0xC400_006F, 0x0005_8001, 0, 1, 2, 3, 4, u64::MAX]);
+    // Stale values above the payload neither reach the service nor come back.
+    request[8..].fill(0x55);
+    let mut echo = Echo::default();
+    let response = answer(IDENTITY, &request, &mut echo);
+    assert_eq!(response, registers(&[0xC400_0070, 0x8001_0005, 0, 1, 2, 3, 4, u64::MAX]));
+    assert_eq!((echo.calls, echo.client), (1, 5));
+}
+
+#[test]
+fn a_32_bit_partition_message_is_answered_not_supported() {
+    let (response, echo) = ask(&[0x8400_006F, 0x0000_8001, 0, 1, 2, 3, 4, 5]);
+    assert_eq!(response, registers(&[0x8400_0070, 0x8001_0000, 0, 0xFFFF_000A]));
+    assert_eq!(echo.calls, 0);
+}
+
+#[test]
+fn a_request_of_the_second_family_is_answered_in_it() {
+    let (response, echo) = ask(&[0xC400_008D, 0x0000_8001, 7, 8, 9]);
+    assert_eq!(response, registers(&[0xC400_008E, 0x8001_0000, 0, 0, 0xFFFF_000A]));
+    assert_eq!(echo.calls, 0);
+}
+
+#[test]
+fn psci_messages_count_from_the_spmc_only() {
+    let cpu_off = 0x8400_0002;
+    let (response, _) = ask(&[0x8400_006F, 0x8000_8001, 0x8000_0000, cpu_off]);
+    assert_eq!(response, registers(&[0x8400_0070, 0x8001_8000, 0x8000_0002, 0]));
+    let (response, _) = ask(&[0x8400_006F, 0x0000_8001, 0x8000_0000, cpu_off]);
+    assert_eq!(response, registers(&[0x8400_0070, 0x8001_0000, 0x8000_0002, 0xFFFF_FFFD]));
+    let (response, _) = ask(&[0xC400_006F, 0x8000_8001, 0x8000_0000, 0xC400_0001]);
+    assert_eq!(response, registers(&[0xC400_0070, 0x8001_8000, 0x8000_0002, 0]));
+}
+
+#[test]
+fn messages_about_virtual_machines_count_from_the_hypervisor_and_the_spmc() {
+    for (request, reply) in [(0x8000_0004, 0x8000_0005), (0x8000_0006, 0x8000_0007)] {
+        for sender in [0, 0x8000] {
+            let (response, _) = ask(&[0x8400_006F, sender << 16 | 0x8001, request, 0, 0, 3]);
+            assert_eq!(response, registers(&[0x8400_0070, 0x8001_0000 | sender, reply, 0]));
+        }
+        let (response, echo) = ask(&[0x8400_006F, 0x0003_8001, request, 0, 0, 3]);
+        assert_eq!(response, registers(&[0x8400_0070, 0x8001_0003, reply, 0xFFFF_FFFA]));
+        assert_eq!(echo.calls, 0);
+    }
+}
+
+#[test]
+fn an_unknown_framework_message_is_answered_and_changes_nothing() {
+    let (response, echo) = ask(&[0x8400_006F, 0x8000_8001, 0x8000_0055, 1]);
+    assert_eq!(response, registers(&[0x8400_0070, 0x8001_8000, 0x8000_0055, 0xFFFF_FFFF]));
+    assert_eq!(echo.calls, 0);
+}
+
+#[test]
+fn anything_else_is_waited_through() {
+    for function in [0x8400_0060, 0x8400_0061, 0x8400_0062, 0x8400_006D, 0x8400_0070, 0, u64::MAX] {
+        let (response, echo) = ask(&[function, 0x0000_8001, 0xFFFF_FFFE]);
+        assert_eq!(response, registers(&[WAIT]));
+        assert_eq!(echo.calls, 0);
+    }
+}
+
+#[test]
+fn the_dead_answer_what_was_pending() {
+    let pending = registers(&[0xC400_006F, 0x0000_8001, 0, 1, 2, 3, 4, 5]);
+    let response = registers(&[0xC400_0070, 0x8001_0000, 0, 0xFFFF_3024]);
+    assert_eq!(answer_of_the_dead(IDENTITY, &pending), Some(response));
+    assert_eq!(answer_of_the_dead(IDENTITY, &registers(&[])), None);
+}
+
+/// Function ids near and far from those of FF-A.
+fn function_id() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        any::<u64>(),
+        (0x60u64..0x95).prop_map(|number| 0x8400_0000 | number),
+        (0x60u64..0x95).prop_map(|number| 0xC400_0000 | number),
+        Just(0xC400_006F),
+        Just(0x8400_006F),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_registers_get_one_answer_of_their_family(function in function_id(), others: [u64; 17]) {
+        let mut received = [0; 18];
+        received[0] = function;
+        received[1..].copy_from_slice(&others);
+        let mut echo = Echo::default();
+        let response = answer(IDENTITY, &received, &mut echo);
+        let expected = match function & 0xFFFF_FFFF {
+            0x8400_006F => 0x8400_0070,
+            0xC400_006F => 0xC400_0070,
+            0xC400_008D => 0xC400_008E,
+            _ => WAIT,
+        };
+        prop_assert_eq!(response[0], expected);
+        if expected == WAIT {
+            prop_assert_eq!(&response[1..], &[0; 17]);
+        } else {
+            prop_assert_eq!(response[1], 0x8001_0000 | (received[1] >> 16 & 0xFFFF));
+        }
+        if expected != 0xC400_008E {
+            prop_assert_eq!(&response[8..], &[0; 10]);
+        }
+        if expected == 0x8400_0070 {
+            prop_assert!(response.iter().all(|register| *register <= u64::from(u32::MAX)));
+        }
+        // Bit 31 of w2 comes back as it went: framework requests get framework responses.
+        if matches!(expected, 0x8400_0070 | 0xC400_0070) {
+            prop_assert_eq!(response[2] >> 31, received[2] >> 31 & 1);
+        }
+        let for_service = expected == 0xC400_0070 && received[2] & 1 << 31 == 0;
+        prop_assert_eq!(echo.calls, usize::from(for_service));
+    }
+}

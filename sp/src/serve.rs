@@ -1,0 +1,85 @@
+//! The message loop: waits for a message, has it answered, sends the answer, for ever.
+use crate::ffa;
+use arm_ffa::FuncId;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use remoteproc_sp::message::{self, Dead, Identity, Registers, Service};
+
+/// After this many errors in a row the loop lets the processor rest between calls.
+const PATIENCE: u32 = 3;
+
+/// The endpoint ids: the partition's in bits 31:16, the SPMC's in bits 15:0. Known after boot's first calls.
+static IDENTITY: AtomicU32 = AtomicU32::new(0);
+
+/// x0 to x2 of the request being answered, which is all that an answer needs to know; zero if there is none.
+static PENDING: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+
+/// Remembers the endpoint ids.
+pub fn set_identity(identity: Identity) {
+    let both = u32::from(identity.partition) << 16 | u32::from(identity.spmc);
+    IDENTITY.store(both, Ordering::Relaxed);
+}
+
+/// Returns the endpoint ids.
+fn identity() -> Identity {
+    let both = IDENTITY.load(Ordering::Relaxed);
+    Identity { partition: (both >> 16) as u16, spmc: (both & 0xFFFF) as u16 }
+}
+
+/// Serves requests.
+pub fn serve<S: Service>(service: &mut S) -> ! {
+    serve_from(message::wait(), service)
+}
+
+/// Answers the request at hand, if there is one, and all later ones, with TARGET_DEAD.
+pub fn dead() -> ! {
+    let mut pending = [0; 18];
+    for (register, value) in pending.iter_mut().zip(&PENDING) {
+        *register = value.load(Ordering::Relaxed);
+    }
+    let first = message::answer_of_the_dead(identity(), &pending).unwrap_or_else(message::wait);
+    serve_from(first, &mut Dead)
+}
+
+/// The loop, from a first call on.
+fn serve_from<S: Service>(first: Registers, service: &mut S) -> ! {
+    let identity = identity();
+    let mut next = first;
+    let mut errors = 0u32;
+    loop {
+        let received = ffa::call(&next);
+        if is_error(&received) {
+            // The SPMC took neither an answer nor a wait. There is nobody else to tell; wait again, but never in a tight loop.
+            if errors == 0 {
+                log::error!("call {:#x} refused: status {:#x}", next[0], received[2]);
+            }
+            errors = errors.saturating_add(1);
+            if errors > PATIENCE {
+                aarch64_cpu::asm::wfi();
+            }
+        } else {
+            errors = 0;
+        }
+        set_pending(&received);
+        next = message::answer(identity, &received, service);
+        set_pending(&[0; 18]);
+    }
+}
+
+/// Remembers the request being answered.
+fn set_pending(received: &Registers) {
+    for (value, register) in PENDING.iter().zip(received) {
+        value.store(*register, Ordering::Relaxed);
+    }
+}
+
+/// Tells whether a call was refused.
+fn is_error(received: &Registers) -> bool {
+    matches!(
+        FuncId::try_from((received[0] & 0xFFFF_FFFF) as u32),
+        Ok(FuncId::Error32 | FuncId::Error64)
+    )
+}
+
+/// # Safety
+/// t
+pub unsafe fn hold_all_loading() {}

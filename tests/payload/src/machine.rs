@@ -1,0 +1,94 @@
+//! Time, power, and the fixture's control call.
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, Readable};
+use smccc::psci;
+
+/// Counter frequency to assume where the firmware has not set one, Hz.
+const DEFAULT_FREQUENCY: u64 = 62_500_000;
+/// Sets how the SPMC fixture treats shares.
+const FIXTURE_SET: u32 = 0xC300_0001;
+/// Asks the SPMC fixture for the number of violations so far.
+const FIXTURE_VIOLATIONS: u32 = 0xC300_0002;
+
+/// A moment, in ticks of the system counter.
+#[derive(Clone, Copy)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// Returns the present.
+    pub fn now() -> Self {
+        Self(CNTPCT_EL0.get())
+    }
+
+    /// Returns the microseconds since this moment.
+    pub fn elapsed_microseconds(self) -> u64 {
+        let frequency = match CNTFRQ_EL0.get() {
+            0 => DEFAULT_FREQUENCY,
+            frequency => frequency,
+        };
+        let ticks = u128::from(CNTPCT_EL0.get().wrapping_sub(self.0));
+        u64::try_from(ticks * 1_000_000 / u128::from(frequency)).unwrap_or(u64::MAX)
+    }
+}
+
+/// Waits.
+pub fn wait_microseconds(microseconds: u64) {
+    let start = Moment::now();
+    while start.elapsed_microseconds() < microseconds {
+        core::hint::spin_loop();
+    }
+}
+
+/// Waits until `condition` holds; false if it does not within the time.
+pub fn wait_until(milliseconds: u64, mut condition: impl FnMut() -> bool) -> bool {
+    let start = Moment::now();
+    loop {
+        if condition() {
+            return true;
+        }
+        if start.elapsed_microseconds() > milliseconds.saturating_mul(1000) {
+            return false;
+        }
+        wait_microseconds(100);
+    }
+}
+
+/// Ends the machine.
+pub fn power_off() -> ! {
+    let answer = psci::system_off::<smccc::Smc>();
+    crate::say!("PSCI SYSTEM_OFF came back: {answer:?}");
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// How the SPMC fixture treats shares of memory that is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strictness {
+    /// It denies them.
+    Strict,
+    /// It takes any address, as an SPMC without knowledge of the memory does.
+    Lenient,
+    /// The same, and tells the partition that the memory is secure.
+    LenientSecure,
+}
+
+/// Sets how the fixture treats shares. False: it has no such control.
+pub fn set_strictness(strictness: Strictness) -> bool {
+    let flags = match strictness {
+        Strictness::Strict => 0,
+        Strictness::Lenient => 1,
+        Strictness::LenientSecure => 3,
+    };
+    fixture(FIXTURE_SET, flags) == 0
+}
+
+/// Returns how many violations of the specification the fixture has seen.
+pub fn violations() -> u64 {
+    fixture(FIXTURE_VIOLATIONS, 0)
+}
+
+fn fixture(function: u32, argument: u64) -> u64 {
+    let mut arguments = [0; 17];
+    arguments[0] = argument;
+    smccc::smc64(function, arguments)[0]
+}

@@ -1,0 +1,101 @@
+//! What the host wants: lines of `key=value`, put into RAM before the start.
+use crate::memory;
+use remoteproc_abi::FFA_PAGE_SIZE;
+use remoteproc_abi::memory_descriptor::Constituent;
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// One load from beginning to end, for a person.
+    Demo,
+    /// The system tests.
+    Test,
+}
+
+/// A file in RAM, page aligned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct File {
+    /// For people.
+    pub name: &'static str,
+    /// Physical address.
+    pub address: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+impl File {
+    /// Returns the pages that hold it.
+    pub fn range(&self) -> Constituent {
+        let pages = self.length.div_ceil(FFA_PAGE_SIZE).max(1);
+        Constituent { address: self.address, page_count: u32::try_from(pages).unwrap_or(u32::MAX) }
+    }
+}
+
+/// The parameters.
+pub struct Parameters {
+    text: &'static str,
+}
+
+impl Parameters {
+    /// Takes the text out of RAM. Text that is not ASCII counts as none.
+    pub fn read() -> Self {
+        // SAFETY: the host has put it there before the start and nobody writes it any more: it is shared with no other world.
+        let bytes =
+            unsafe { core::slice::from_raw_parts(memory::PARAMETERS as *const u8, memory::PARAMETERS_SIZE) };
+        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        let text = if text.is_ascii() { core::str::from_utf8(text).unwrap_or_default() } else { "" };
+        Self { text }
+    }
+
+    /// Returns all values of a key.
+    pub fn values(&self, key: &str) -> impl Iterator<Item = &'static str> {
+        self.text.lines().filter_map(move |line| {
+            let (name, value) = line.split_once('=')?;
+            (name.trim() == key).then(|| value.trim())
+        })
+    }
+
+    /// Returns the first value of a key.
+    pub fn value(&self, key: &str) -> Option<&'static str> {
+        self.values(key).next()
+    }
+
+    /// Returns what to do.
+    pub fn mode(&self) -> Option<Mode> {
+        match self.value("mode")? {
+            "demo" => Some(Mode::Demo),
+            "test" => Some(Mode::Test),
+            _ => None,
+        }
+    }
+
+    /// Returns the processor to use.
+    pub fn processor(&self) -> u32 {
+        self.value("processor").and_then(number).and_then(|id| u32::try_from(id).ok()).unwrap_or(0)
+    }
+
+    /// Returns the file behind a key.
+    pub fn file(&self, key: &str) -> Option<File> {
+        file(self.value(key)?)
+    }
+}
+
+/// Reads a number, decimal or with 0x.
+pub fn number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// Reads NAME,ADDRESS,LENGTH with the address in hexadecimal, and the start of whatever follows.
+pub fn file(text: &'static str) -> Option<File> {
+    let mut fields = text.split(',');
+    let name = fields.next()?;
+    let address = fields.next()?;
+    let address = u64::from_str_radix(address.trim_start_matches("0x"), 16).ok()?;
+    let length = number(fields.next()?)?;
+    let usable = address.is_multiple_of(FFA_PAGE_SIZE)
+        && memory::is_accessible(address, length.checked_next_multiple_of(FFA_PAGE_SIZE)?);
+    usable.then_some(File { name, address, length })
+}

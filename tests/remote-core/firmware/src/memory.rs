@@ -1,0 +1,52 @@
+//! Fixed addresses: words of the shared region and registers of the core (Armv8-M, DDI 0553), and how to reach them.
+
+use core::ptr;
+
+/// A 32-bit word or register at a fixed device address.
+#[derive(Clone, Copy)]
+pub struct Word(usize);
+
+impl Word {
+    /// The word's device address.
+    pub const fn address(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Reads the word once.
+    pub fn read(self) -> u32 {
+        // SAFETY: only the constants of this file are Words: aligned, readable, and no Rust object lives there.
+        unsafe { ptr::read_volatile(ptr::with_exposed_provenance(self.0)) }
+    }
+
+    /// Writes the word once.
+    pub fn write(self, value: u32) {
+        // SAFETY: as for `read`: no reference's target changes.
+        unsafe { ptr::write_volatile(ptr::with_exposed_provenance_mut(self.0), value) }
+    }
+}
+
+/// The trace buffer in the shared region: NUL-terminated text.
+pub const TRACE: usize = 0x80a0_1000;
+/// Bytes of the trace buffer.
+pub const TRACE_BYTES: usize = 0x1000;
+/// Counts the turns of the main loop.
+pub const HEARTBEAT: Word = Word(0x80a0_2000);
+/// What the other side asks for; zero when there is nothing to do.
+pub const REQUEST: Word = Word(0x80a0_2004);
+/// The two virtqueues that the resource table names. Nothing uses them yet.
+pub const VRINGS: [u32; 2] = [0x80a0_4000, 0x80a0_8000];
+
+/// Part number of the core.
+pub const CPUID: Word = Word(0xe000_ed00);
+/// Application interrupt and reset control.
+pub const AIRCR: Word = Word(0xe000_ed0c);
+/// Configurable fault status.
+pub const CFSR: Word = Word(0xe000_ed28);
+/// HardFault status.
+pub const HFSR: Word = Word(0xe000_ed2c);
+/// System timer: control, reload value, current value.
+pub const SYST: [Word; 3] = [Word(0xe000_e010), Word(0xe000_e014), Word(0xe000_e018)];
+/// The board's non-secure watchdog (CMSDK APB watchdog): load value.
+pub const WATCHDOG_LOAD: Word = Word(0x4008_1000);
+/// The watchdog's control: bit 0 interrupt and counter, bit 1 reset.
+pub const WATCHDOG_CONTROL: Word = Word(0x4008_1008);

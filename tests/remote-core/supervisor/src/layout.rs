@@ -1,0 +1,98 @@
+//! Where things are: the window and the words of the control page, by physical address.
+
+/// Physical address of the window's first byte. The core sees it at the same device address.
+pub const WINDOW: u64 = 0x8000_0000;
+/// Bytes of the window.
+pub const WINDOW_BYTES: u64 = 16 << 20;
+/// Physical address of the control page.
+pub const CONTROL_PAGE: u64 = 0x80ff_0000;
+/// Bytes of the control page.
+pub const CONTROL_PAGE_BYTES: u64 = 0x1000;
+/// The control page's first word once the supervisor has prepared the page ("CTRL").
+pub const CONTROL_MAGIC: u32 = 0x4c52_5443;
+/// The control page's layout, as this crate knows it.
+pub const CONTROL_LAYOUT_VERSION: u32 = 1;
+
+/// A 32-bit little-endian word of the control page; the value is its offset in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum ControlWord {
+    /// [`CONTROL_MAGIC`]. Written last when the page is prepared.
+    Magic = 0x00,
+    /// [`CONTROL_LAYOUT_VERSION`].
+    LayoutVersion = 0x04,
+    /// Written last by the partition: a command is new while this differs from `AcknowledgedSequence`.
+    CommandSequence = 0x08,
+    /// A [`Command`].
+    Command = 0x0c,
+    /// Device address of the vector table. The boot ROM reads it.
+    BootAddress = 0x10,
+    /// Sequence of the last finished command. Written last by the supervisor.
+    AcknowledgedSequence = 0x14,
+    /// A [`State`].
+    State = 0x18,
+    /// How the last command ended: zero, or why it failed.
+    Result = 0x1c,
+    /// Number of events so far. Written last.
+    EventSequence = 0x20,
+    /// The last event: an [`EventKind`].
+    Event = 0x24,
+    /// Number of releases so far.
+    Releases = 0x28,
+}
+
+impl ControlWord {
+    /// The word's physical address.
+    pub const fn physical_address(self) -> u64 {
+        CONTROL_PAGE + self as u64
+    }
+}
+
+/// What the partition asks of the reset line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Command {
+    /// Let the core run from the boot address.
+    Release = 1,
+    /// Hold the core in reset.
+    Hold = 2,
+}
+
+/// What the core does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum State {
+    /// In reset: there is no process.
+    Held = 0,
+    /// Running.
+    Running = 1,
+    /// It ended by itself; the last event says how. There is no process.
+    Crashed = 2,
+}
+
+/// Why the core stopped by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum EventKind {
+    /// The firmware asked for a reset.
+    GuestReset = 1,
+    /// The watchdog of the core's own system expired.
+    Watchdog = 2,
+    /// A fault that a monitor of the firmware's faults reports. The supervisor never raises it: a HardFault that
+    /// the firmware handles is the firmware's own business.
+    HardFault = 3,
+    /// The core locked up: a fault while it could not take one.
+    Lockup = 4,
+    /// The emulator ended for another reason.
+    EmulatorEnded = 5,
+}
+
+/// Values of [`ControlWord::Result`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum CommandResult {
+    Done = 0,
+    UnknownCommand = 1,
+    EmulatorNotStarted = 2,
+    AlreadyRunning = 3,
+}

@@ -1,0 +1,137 @@
+//! The reset line: carries out the control page's commands and reports what the core does by itself.
+
+use crate::control::{Control, NewCommand};
+use crate::emulator::{Emulator, Ending, Waited, crash_in};
+use crate::layout::{Command, CommandResult, EventKind, State};
+use crate::log::Log;
+use crate::supervisor::{Config, Event, Report};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// How often the control page is looked at.
+const POLL: Duration = Duration::from_millis(1);
+
+/// The thread's work, from the prepared control page until it is told to finish.
+pub(crate) struct ResetLine {
+    config: Config,
+    log: Log,
+    control: Control,
+    emulator: Option<Emulator>,
+    report: Report,
+}
+
+impl ResetLine {
+    pub(crate) fn new(config: Config, log: Log, control: Control) -> Self {
+        Self { config, log, control, emulator: None, report: Report::default() }
+    }
+
+    /// Works until `finish` is set, then ends what runs.
+    pub(crate) fn run(mut self, finish: &AtomicBool) -> Report {
+        if let Err(error) = self.serve(finish) {
+            self.log.line(format_args!("control page: {error}"));
+            self.report.failures.push(format!("control page: {error}"));
+        }
+        self.report.releases = self.control.releases();
+        self.report
+    }
+
+    fn serve(&mut self, finish: &AtomicBool) -> io::Result<()> {
+        while !finish.load(Ordering::Acquire) {
+            self.watch()?;
+            if let Some(command) = self.control.new_command()? {
+                self.obey(&command)?;
+            }
+        }
+        self.log.line("finish");
+        self.hold()
+    }
+
+    /// Waits a moment for what the core does by itself.
+    fn watch(&mut self) -> io::Result<()> {
+        let Some(emulator) = &mut self.emulator else {
+            thread::sleep(POLL);
+            return Ok(());
+        };
+        match emulator.wait(POLL) {
+            Waited::Nothing => Ok(()),
+            Waited::Message(message) => match crash_in(&message) {
+                Some(kind) => self.crashed(Some(kind)),
+                None => Ok(()),
+            },
+            Waited::Closed => {
+                emulator.await_exit();
+                self.crashed(None)
+            }
+        }
+    }
+
+    /// Ends the process of a core that can't go on, and reports why.
+    fn crashed(&mut self, kind: Option<EventKind>) -> io::Result<()> {
+        let Some(ending) = self.emulator.take().map(Emulator::end) else {
+            return Ok(());
+        };
+        self.control.set_state(State::Crashed)?;
+        let kind = kind.or_else(|| ending.crash()).unwrap_or(EventKind::EmulatorEnded);
+        self.happened(kind, &ending)
+    }
+
+    fn happened(&mut self, kind: EventKind, ending: &Ending) -> io::Result<()> {
+        let (release, time) = (self.control.releases(), self.log.elapsed());
+        let event = Event { kind, release, time, detail: ending.text() };
+        self.log.line(format_args!("event: {kind:?} in release {release} ({})", event.detail));
+        self.report.events.push(event);
+        self.control.report(kind)
+    }
+
+    fn obey(&mut self, command: &NewCommand) -> io::Result<()> {
+        let result = if command.command == Command::Release as u32 {
+            self.release(command.boot_address)?
+        } else if command.command == Command::Hold as u32 {
+            self.hold()?;
+            CommandResult::Done
+        } else {
+            let text = format!("command {:#x} is unknown", command.command);
+            self.failed(text, CommandResult::UnknownCommand)
+        };
+        self.control.acknowledge(command.sequence, result)?;
+        self.log
+            .line(format_args!("command {} with sequence {}: {result:?}", command.command, command.sequence));
+        Ok(())
+    }
+
+    fn release(&mut self, boot_address: u32) -> io::Result<CommandResult> {
+        if self.emulator.is_some() {
+            return Ok(self.failed("release: the core runs already".into(), CommandResult::AlreadyRunning));
+        }
+        match Emulator::start(&self.config, &self.log) {
+            Ok(emulator) => {
+                self.emulator = Some(emulator);
+                let release = self.control.count_release()?;
+                self.control.set_state(State::Running)?;
+                self.log.line(format_args!("release {release} from {boot_address:#010x}"));
+                Ok(CommandResult::Done)
+            }
+            Err(reason) => Ok(self.failed(format!("release: {reason}"), CommandResult::EmulatorNotStarted)),
+        }
+    }
+
+    /// Ends the process if there is one. What the core did before that is not lost.
+    fn hold(&mut self) -> io::Result<()> {
+        let ending = self.emulator.take().map(Emulator::end);
+        self.control.set_state(State::Held)?;
+        if let Some(ending) = ending
+            && let Some(kind) = ending.crash()
+        {
+            self.happened(kind, &ending)?;
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, text: String, result: CommandResult) -> CommandResult {
+        self.log.line(&text);
+        self.report.failures.push(text);
+        result
+    }
+}

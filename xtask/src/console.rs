@@ -1,0 +1,222 @@
+//! The one console of all worlds: who said what, in lines.
+
+/// Who wrote a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// The EL3 firmware.
+    El3,
+    /// The partition.
+    Partition,
+    /// The normal world.
+    Payload,
+    /// Nobody that can be named: the emulator, or a line without its mark.
+    Unknown,
+}
+
+/// A line and its speaker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Who.
+    pub speaker: Speaker,
+    /// What, without the mark.
+    pub text: String,
+}
+
+impl Line {
+    /// Takes the mark off.
+    pub fn parse(line: &str) -> Self {
+        let marks = [("[EL3] ", Speaker::El3), ("[SP] ", Speaker::Partition), ("[NS] ", Speaker::Payload)];
+        for (mark, speaker) in marks {
+            if let Some(text) = line.strip_prefix(mark) {
+                return Self { speaker, text: text.to_owned() };
+            }
+        }
+        Self { speaker: Speaker::Unknown, text: line.to_owned() }
+    }
+
+    /// The rule and text of a violation that the EL3 firmware noticed.
+    pub fn violation(&self) -> Option<&str> {
+        if self.speaker != Speaker::El3 {
+            return None;
+        }
+        self.text.strip_prefix("violation ")
+    }
+
+    /// The number of violations, from the EL3 firmware's last line.
+    pub fn end(&self) -> Option<u64> {
+        if self.speaker != Speaker::El3 {
+            return None;
+        }
+        self.text.strip_prefix("end violations=")?.trim().parse().ok()
+    }
+}
+
+/// What the payload says, in either mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A step of the demo.
+    Step {
+        /// Its name.
+        name: String,
+        /// Whether it did what it should.
+        ok: bool,
+        /// The facts.
+        text: String,
+    },
+    /// More facts.
+    Info(String),
+    /// The demo's last word.
+    Passed,
+    /// The demo's last word: the image was refused.
+    Refused {
+        /// The refusal's number.
+        number: u16,
+        /// Its name.
+        name: String,
+        /// The wire's result code.
+        result: String,
+    },
+    /// The demo's last word: the step that failed.
+    Failed(String),
+    /// A test begins.
+    TestBegin(String),
+    /// A test has ended.
+    TestEnd {
+        /// Its name.
+        name: String,
+        /// How.
+        verdict: Verdict,
+    },
+    /// The tests' last word.
+    TestsDone {
+        /// Counts: passed, failed, skipped.
+        counts: [u64; 3],
+    },
+}
+
+/// How a test ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should.
+    Passed,
+    /// Not as it should, and why.
+    Failed(String),
+    /// Not run, and why.
+    Skipped(String),
+}
+
+impl Message {
+    /// Understands a line of the payload; `None` for what follows no rule.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, rest) = text.split_once(' ')?;
+        match kind {
+            "info" => Some(Self::Info(rest.to_owned())),
+            "step" => {
+                let (name, rest) = rest.split_once(' ')?;
+                let (verdict, text) = rest.split_once(' ').unwrap_or((rest, ""));
+                let ok = match verdict {
+                    "ok" => true,
+                    "failed" => false,
+                    _ => return None,
+                };
+                Some(Self::Step { name: name.to_owned(), ok, text: text.to_owned() })
+            }
+            "demo" => Self::demo_end(rest),
+            "test" => Self::test(rest),
+            "tests" => Some(Self::TestsDone { counts: counts(rest.strip_prefix("done ")?)? }),
+            _ => None,
+        }
+    }
+
+    fn demo_end(text: &str) -> Option<Self> {
+        if text == "pass" {
+            return Some(Self::Passed);
+        }
+        let mut words = text.split_whitespace();
+        match words.next()? {
+            "failed" => Some(Self::Failed(words.next()?.to_owned())),
+            "refused" => {
+                let number = u16::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
+                let name = words.next()?.to_owned();
+                Some(Self::Refused { number, name, result: words.collect::<Vec<_>>().join(" ") })
+            }
+            _ => None,
+        }
+    }
+
+    fn test(text: &str) -> Option<Self> {
+        let (name, rest) = text.split_once(' ')?;
+        let (word, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+        let name = name.to_owned();
+        let verdict = match word {
+            "begin" => return Some(Self::TestBegin(name)),
+            "pass" => Verdict::Passed,
+            "fail" => Verdict::Failed(reason.to_owned()),
+            "skip" => Verdict::Skipped(reason.to_owned()),
+            _ => return None,
+        };
+        Some(Self::TestEnd { name, verdict })
+    }
+}
+
+fn counts(text: &str) -> Option<[u64; 3]> {
+    let mut words = text.split_whitespace();
+    let mut counts = [0; 3];
+    for (count, key) in counts.iter_mut().zip(["passed=", "failed=", "skipped="]) {
+        *count = words.next()?.strip_prefix(key)?.parse().ok()?;
+    }
+    Some(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_have_speakers() {
+        let line = Line::parse("[SP] FF-A 1.2");
+        assert_eq!((line.speaker, line.text.as_str()), (Speaker::Partition, "FF-A 1.2"));
+        assert_eq!(Line::parse("qemu: [SP] no").speaker, Speaker::Unknown);
+        assert_eq!(Line::parse("[EL3] violation RX_HELD: text").violation(), Some("RX_HELD: text"));
+        assert_eq!(Line::parse("[NS] violation RX_HELD: text").violation(), None);
+        assert_eq!(Line::parse("[EL3] end violations=2").end(), Some(2));
+        assert_eq!(Line::parse("[SP] end violations=0").end(), None);
+    }
+
+    #[test]
+    fn the_demo_speaks_in_steps() {
+        let step = |name: &str, ok, text: &str| {
+            Some(Message::Step { name: name.to_owned(), ok, text: text.to_owned() })
+        };
+        assert_eq!(Message::parse("step load ok 14764 bytes"), step("load", true, "14764 bytes"));
+        assert_eq!(Message::parse("step start failed BUSY"), step("start", false, "BUSY"));
+        assert_eq!(Message::parse("step stop ok"), step("stop", true, ""));
+        assert_eq!(Message::parse("step stop maybe"), None);
+        assert_eq!(Message::parse("demo pass"), Some(Message::Passed));
+        assert_eq!(Message::parse("demo failed load"), Some(Message::Failed("load".to_owned())));
+        assert_eq!(
+            Message::parse("demo refused 0x0501 SEGMENT_HASH_MISMATCH SECURITY"),
+            Some(Message::Refused {
+                number: 0x501,
+                name: "SEGMENT_HASH_MISMATCH".to_owned(),
+                result: "SECURITY".to_owned()
+            })
+        );
+        assert_eq!(Message::parse("demo refused 1281 X Y"), None);
+    }
+
+    #[test]
+    fn tests_have_verdicts() {
+        let end = |name: &str, verdict| Some(Message::TestEnd { name: name.to_owned(), verdict });
+        assert_eq!(Message::parse("test a begin"), Some(Message::TestBegin("a".to_owned())));
+        assert_eq!(Message::parse("test a pass"), end("a", Verdict::Passed));
+        assert_eq!(Message::parse("test a fail no answer"), end("a", Verdict::Failed("no answer".to_owned())));
+        assert_eq!(Message::parse("test a skip no file"), end("a", Verdict::Skipped("no file".to_owned())));
+        assert_eq!(Message::parse("test a"), None);
+        assert_eq!(
+            Message::parse("tests done passed=3 failed=0 skipped=1"),
+            Some(Message::TestsDone { counts: [3, 0, 1] })
+        );
+        assert_eq!(Message::parse("tests done passed=3"), None);
+    }
+}

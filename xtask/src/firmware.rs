@@ -1,0 +1,153 @@
+//! Builds the bare-metal programs and turns them into raw images.
+use crate::elf::{self, Raw};
+use crate::process::{self, Stream};
+use crate::progress;
+use crate::toolchain::{AARCH64, THUMB, Toolchain};
+use crate::workspace::Workspace;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const BUILD_LIMIT: Duration = Duration::from_secs(900);
+
+/// A bare-metal program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Cargo package.
+    pub package: &'static str,
+    /// Target triple.
+    pub target: &'static str,
+    /// Address that the raw image has to begin at, where the entry point has to be too.
+    pub base: Option<u64>,
+}
+
+/// The partition; position independent, linked at 0.
+pub const PARTITION: Program = Program { package: "remoteproc-sp", target: AARCH64, base: Some(0) };
+/// The EL3 firmware of the tests; runs from the secure flash.
+pub const EL3_SPMC: Program = Program { package: "el3-spmc", target: AARCH64, base: Some(0) };
+/// The normal world.
+pub const PAYLOAD: Program = Program { package: "payload", target: AARCH64, base: Some(0x6000_0000) };
+/// What the remote core runs. It stays an ELF file; the partition loads it.
+pub const REMOTE_FIRMWARE: Program = Program { package: "remote-core-firmware", target: THUMB, base: None };
+/// What the remote core runs before.
+pub const BOOT_ROM: Program = Program { package: "remote-core-boot-rom", target: THUMB, base: None };
+
+/// All of them.
+pub const ALL: [Program; 5] = [PARTITION, EL3_SPMC, PAYLOAD, REMOTE_FIRMWARE, BOOT_ROM];
+
+/// A built program.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The ELF file's path.
+    pub path: PathBuf,
+    /// The ELF file.
+    pub elf: Vec<u8>,
+}
+
+impl Built {
+    /// The raw image, checked to begin where `program` has to.
+    pub fn raw(&self, program: &Program) -> Result<Raw> {
+        let raw = elf::to_raw(&self.elf).with_context(|| format!("in {}", self.path.display()))?;
+        if let Some(base) = program.base
+            && (raw.base != base || raw.entry != base)
+        {
+            bail!(
+                "{} begins at {:#x} with its entry at {:#x}; both have to be {base:#x}",
+                program.package,
+                raw.base,
+                raw.entry
+            );
+        }
+        Ok(raw)
+    }
+}
+
+/// Everything that a run needs.
+#[derive(Clone, Debug)]
+pub struct Images {
+    /// The partition, raw.
+    pub partition: Vec<u8>,
+    /// The EL3 firmware, raw.
+    pub el3_spmc: Vec<u8>,
+    /// The payload, raw.
+    pub payload: Vec<u8>,
+    /// The remote core's firmware, ELF.
+    pub remote_firmware: Vec<u8>,
+    /// The remote core's boot ROM: its file.
+    pub boot_rom: PathBuf,
+}
+
+/// Builds all programs.
+pub fn build_all(workspace: &Workspace, toolchain: &Toolchain) -> Result<Images> {
+    let output = workspace.output()?;
+    let raw = |program: &Program| -> Result<Vec<u8>> {
+        let bytes = build(workspace, toolchain, program)?.raw(program)?.bytes;
+        fs::write(output.join(format!("{}.bin", program.package)), &bytes)?;
+        Ok(bytes)
+    };
+    let partition = raw(&PARTITION)?;
+    let el3_spmc = raw(&EL3_SPMC)?;
+    let payload = raw(&PAYLOAD)?;
+    let remote_firmware = build(workspace, toolchain, &REMOTE_FIRMWARE)?.elf;
+    raw(&BOOT_ROM)?;
+    let boot_rom = output.join(format!("{}.bin", BOOT_ROM.package));
+    Ok(Images { partition, el3_spmc, payload, remote_firmware, boot_rom })
+}
+
+/// Builds one program.
+pub fn build(workspace: &Workspace, toolchain: &Toolchain, program: &Program) -> Result<Built> {
+    let step = progress::step(format!("building {}", program.package));
+    let mut command = toolchain.cargo("build", program.target, &workspace.target)?;
+    command.current_dir(&workspace.root);
+    command.args(["--package", program.package, "--bins", "--message-format=json-render-diagnostics"]);
+    command.args(["--color", if std::io::stderr().is_terminal() { "always" } else { "never" }]);
+    let (mut messages, mut diagnostics) = (String::new(), String::new());
+    let status = process::run(command, BUILD_LIMIT, |stream, line| {
+        let text = if stream == Stream::Output { &mut messages } else { &mut diagnostics };
+        text.push_str(line);
+        text.push('\n');
+        if stream == Stream::Error {
+            step.detail(line);
+        }
+        Ok(())
+    })?;
+    drop(step);
+    if !status.success() {
+        bail!("{} does not build with {}:\n{diagnostics}", program.package, toolchain.name());
+    }
+    if diagnostics.contains("warning") {
+        eprint!("{diagnostics}");
+    }
+    let path = executable(&messages).with_context(|| format!("cargo named no file for {}", program.package))?;
+    let elf = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Built { path, elf })
+}
+
+/// Finds the executable in cargo's JSON messages. Cargo builds only one when asked for one package's program.
+fn executable(messages: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .next_back()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_found_in_cargo_messages() {
+        let messages = concat!(
+            "{\"reason\":\"compiler-artifact\",\"executable\":null}\n",
+            "not json\n",
+            "{\"reason\":\"compiler-artifact\",\"executable\":\"/target/payload\"}\n",
+            "{\"reason\":\"build-finished\",\"success\":true}\n",
+        );
+        assert_eq!(executable(messages), Some(PathBuf::from("/target/payload")));
+        assert_eq!(executable("{\"reason\":\"build-finished\"}"), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! One run of the emulated machine: the application core with its secure flash, and the remote core behind the window.
+use crate::console::Line;
+use crate::firmware::Images;
+use crate::manifest::{self, Key};
+use crate::package;
+use crate::parameters::{self, Parameters};
+use crate::process::{self, Stream};
+use crate::window;
+use crate::workspace::{RunDirectory, Workspace};
+use anyhow::{Context, Result};
+use remote_core_supervisor::{Config, Supervisor};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Board that this machine is: names the manifest.
+const BOARD: &str = "qemu";
+const EMULATOR: &str = "qemu-system-aarch64";
+const REMOTE_EMULATOR: &str = "qemu-system-arm";
+const PAYLOAD_ADDRESS: u64 = 0x6000_0000;
+
+/// What a run left behind.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The console.
+    pub lines: Vec<Line>,
+    /// The console as it came.
+    pub console: String,
+    /// Everything wrong with the run itself, whatever the payload says: no end in order, violations of FF-A's rules.
+    pub problems: Vec<String>,
+    /// How often the remote core was released from reset.
+    pub releases: u32,
+    /// From the emulator's start to its end.
+    pub elapsed: Duration,
+}
+
+/// Boots the machine, lets the payload do what the parameters say, and waits for its power-off.
+///
+/// # Errors
+/// If the run can't be prepared, or the user interrupts. What goes wrong in the run is in the outcome.
+pub fn run(
+    workspace: &Workspace,
+    images: &Images,
+    keys: &[Key],
+    parameters: &Parameters,
+    limit: Duration,
+    mut on_line: impl FnMut(&str, &Line),
+) -> Result<Outcome> {
+    let directory = RunDirectory::create(workspace)?;
+    let blob = manifest::compile(workspace, &directory, BOARD, keys)?;
+    let flash = package::flash(&images.el3_spmc, &package::pack(&blob, &images.partition)?)?;
+    let flash = directory.write("flash.bin", &flash)?;
+    let payload = directory.write("payload.bin", &images.payload)?;
+    let told = directory.write("parameters.txt", &parameters.bytes()?)?;
+    let window = window::create(&directory.path().join("window.bin"))?;
+
+    let mut command = process::command(EMULATOR);
+    describe_machine(&mut command, &flash, &window);
+    load(&mut command, &payload, PAYLOAD_ADDRESS);
+    load(&mut command, &told, parameters::ADDRESS);
+    for file in parameters.files() {
+        load(&mut command, &file.path, file.address);
+    }
+
+    let supervisor = Supervisor::start(supervisor_config(images, &window, &directory)?)
+        .context("the remote core's supervisor does not start")?;
+    let begun = Instant::now();
+    let (mut lines, mut console) = (Vec::new(), String::new());
+    let ended = process::run(command, limit, |stream, text| {
+        console.push_str(text);
+        console.push('\n');
+        let line = if stream == Stream::Output { Line::parse(text) } else { Line::parse(&format!("{EMULATOR}: {text}")) };
+        on_line(text, &line);
+        lines.push(line);
+        Ok(())
+    });
+    let elapsed = begun.elapsed();
+    let supervised = supervisor.finish();
+    process::check_interrupt()?;
+
+    let mut problems = problems(&lines);
+    match ended {
+        Ok(status) if status.success() => {}
+        Ok(status) => problems.push(format!("the emulator ended with {status}")),
+        Err(error) => problems.push(format!("{error:#} (limit {} s)", limit.as_secs())),
+    }
+    if let Err(error) = supervised {
+        problems.push(format!("the remote core's supervisor: {error}"));
+    }
+    let releases = window::releases(&window)?;
+    Ok(Outcome { lines, console, problems, releases, elapsed })
+}
+
+/// What the EL3 firmware's lines say against the run.
+fn problems(lines: &[Line]) -> Vec<String> {
+    let mut problems: Vec<String> =
+        lines.iter().filter_map(Line::violation).map(|text| format!("violation {text}")).collect();
+    match lines.iter().find_map(Line::end) {
+        None => problems.push("the machine was not powered off in order".to_owned()),
+        Some(count) if count != problems.len() as u64 => {
+            problems.push(format!("{count} violations were counted, {} reported", problems.len()));
+        }
+        Some(_) => {}
+    }
+    problems
+}
+
+fn describe_machine(command: &mut Command, flash: &Path, window: &Path) {
+    command.args(["-machine", "virt,secure=on,virtualization=on,gic-version=3"]);
+    command.args(["-cpu", "max,sme=off,pauth-impdef=on", "-smp", "1"]);
+    command.args(["-m", "768M,slots=2,maxmem=4G", "-nic", "none", "-display", "none", "-monitor", "none"]);
+    command.arg("-bios").arg(flash);
+    let backend =
+        format!("memory-backend-file,id=window,size={}M,mem-path={},share=on", window::SIZE >> 20, option(window));
+    command.arg("-object").arg(backend);
+    command.arg("-device").arg(format!("pc-dimm,memdev=window,addr={:#x}", window::BASE));
+    command.args(["-serial", "stdio"]);
+}
+
+fn load(command: &mut Command, file: &Path, address: u64) {
+    command
+        .arg("-device")
+        .arg(format!("loader,file={},addr={address:#x},force-raw=on", option(file)));
+}
+
+/// A path inside an emulator option, where a comma has to be doubled.
+fn option(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}

@@ -1,0 +1,155 @@
+//! Makes a fresh machine able to build and run: finds what is missing, says so, installs it.
+use crate::process;
+use crate::progress;
+use crate::toolchain::{self, Choice, Toolchain};
+use anyhow::{Context, Result, bail};
+use std::io::IsTerminal;
+use std::process::Command;
+use std::time::Duration;
+
+/// Programs that runs need, and the Debian packages that bring them.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("qemu-system-aarch64", "qemu-system-arm"),
+    ("qemu-system-arm", "qemu-system-arm"),
+    ("dtc", "device-tree-compiler"),
+];
+/// Debian's Rust toolchain, for machines whose own toolchain can't get the bare-metal targets.
+const DEBIAN_TOOLCHAIN: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
+
+const INSTALL_LIMIT: Duration = Duration::from_secs(1200);
+
+/// Installs what is missing and returns the toolchain for the bare-metal programs.
+pub fn ensure() -> Result<Toolchain> {
+    ensure_programs()?;
+    ensure_toolchain()
+}
+
+/// Installs the emulator and the devicetree compiler if they are missing.
+pub fn ensure_programs() -> Result<()> {
+    let missing = || -> Vec<_> {
+        PROGRAMS.into_iter().filter(|(program, _)| process::find_program(program).is_none()).collect()
+    };
+    let wanted = missing();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut packages: Vec<&str> = wanted.iter().map(|(_, package)| *package).collect();
+    packages.dedup();
+    install(&packages)?;
+    if let Some((program, package)) = missing().first() {
+        bail!("{program} is still missing after package {package} was installed");
+    }
+    Ok(())
+}
+
+/// Makes sure that the bare-metal targets can be built.
+pub fn ensure_toolchain() -> Result<Toolchain> {
+    let choice = toolchain::choice()?;
+    if let Some(found) = toolchain::find(choice) {
+        return Ok(found);
+    }
+    let mut reasons = String::new();
+    if choice != Choice::Debian {
+        match add_targets() {
+            Ok(()) => {
+                if let Some(found) = toolchain::find(Choice::Rustup) {
+                    return Ok(found);
+                }
+                reasons.push_str("\n- rustup added the targets, but rustc does not find them");
+            }
+            Err(error) => reasons.push_str(&format!("\n- {error:#}")),
+        }
+    }
+    if choice != Choice::Rustup {
+        match install(&DEBIAN_TOOLCHAIN) {
+            Ok(()) => {
+                if let Some(found) = toolchain::debian() {
+                    return Ok(found);
+                }
+                reasons.push_str("\n- Debian's Rust packages are installed, but incomplete");
+            }
+            Err(error) => reasons.push_str(&format!("\n- {error:#}")),
+        }
+    }
+    bail!(
+        "no toolchain for {} and {}:{reasons}\nEither run `rustup target add {} {}`, or install {}.",
+        toolchain::AARCH64,
+        toolchain::THUMB,
+        toolchain::AARCH64,
+        toolchain::THUMB,
+        DEBIAN_TOOLCHAIN.join(", "),
+    )
+}
+
+fn add_targets() -> Result<()> {
+    let missing: Vec<&str> = [toolchain::AARCH64, toolchain::THUMB]
+        .into_iter()
+        .filter(|target| !toolchain::has_target(target))
+        .collect();
+    let step = progress::step(format!("installing Rust targets {}", missing.join(" ")));
+    let mut command = process::command("rustup");
+    command.args(["target", "add"]).args(&missing);
+    run(command, &step).context("rustup could not add the Rust targets")
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    if process::find_program("apt-get").is_none() {
+        bail!("missing: {list} (Debian's names); there is no apt-get here, so install them by hand");
+    }
+    let Some(prefix) = privilege()? else {
+        bail!("missing: {list}; to install them takes root: run `apt-get install {list}` as root");
+    };
+    let step = progress::step(format!("installing Debian packages {list}"));
+    if apt(prefix, &["install", "-y", "--no-install-recommends"], packages, &step).is_ok() {
+        return Ok(());
+    }
+    // An index that was never fetched, or is too old, is the usual reason.
+    process::check_interrupt()?;
+    step.detail("apt-get update");
+    apt(prefix, &["update"], &[], &step).context("apt-get update failed")?;
+    apt(prefix, &["install", "-y", "--no-install-recommends"], packages, &step)
+        .with_context(|| format!("could not install {list}"))
+}
+
+/// What to put before a command that needs root: nothing for root, sudo if there is one.
+fn privilege() -> Result<Option<&'static [&'static str]>> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(Some(&[]));
+    }
+    if process::find_program("sudo").is_none() {
+        return Ok(None);
+    }
+    if std::io::stdin().is_terminal() {
+        // Asks for the password here, in the foreground; the commands that follow need none.
+        eprintln!("xtask: installing packages needs root, asking sudo");
+        Command::new("sudo").arg("-v").status().context("cannot start sudo")?;
+    }
+    Ok(Some(&["sudo", "-n"]))
+}
+
+fn apt(prefix: &[&str], arguments: &[&str], packages: &[&str], step: &progress::Step) -> Result<()> {
+    let mut words: Vec<&str> = prefix.to_vec();
+    words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]);
+    words.extend(arguments);
+    words.extend(packages);
+    let (program, rest) = words.split_first().context("empty command")?;
+    let mut command = process::command(program);
+    command.args(rest);
+    run(command, step)
+}
+
+fn run(command: Command, step: &progress::Step) -> Result<()> {
+    let mut log = String::new();
+    let status = process::run(command, INSTALL_LIMIT, |_, line| {
+        step.detail(line);
+        log.push_str(line);
+        log.push('\n');
+        Ok(())
+    })?;
+    if !status.success() {
+        let tail: Vec<&str> = log.lines().rev().take(8).collect();
+        bail!("{status}\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+    }
+    Ok(())
+}
