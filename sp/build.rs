@@ -9,9 +9,15 @@ fn main() {
     println!("cargo:rerun-if-changed={script}");
     // The image runs where the SPMC loads it. The precompiled core library addresses code and data relative to the program
     // counter; its absolute pointers in read-only sections become relocations too (notext).
-    for argument in
-        [&format!("-T{script}"), "-pie", "-znotext", "--no-dynamic-linker", "-zmax-page-size=4096", "--hash-style=sysv"]
-    {
+    for argument in [
+        &format!("-T{script}"),
+        "-pie",
+        "-znotext",
+        "--no-dynamic-linker",
+        "-zmax-page-size=4096",
+        "--hash-style=sysv",
+        "--pack-dyn-relocs=relr",
+    ] {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
 }

@@ -112,3 +112,41 @@ impl<'a> Iterator for Tlvs<'a> {
 pub fn first<'a>(tlvs: &Tlvs<'a>, kind: u32) -> Option<Tlv<'a>> {
     tlvs.clone().map_while(Result::ok).find(|tlv| tlv.kind == kind)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn vector(file: &str) -> Vec<u8> {
+        std::fs::read(format!("{}/../tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    }
+
+    #[test]
+    fn golden_headers_and_tlvs_are_as_expected() {
+        let expected: Vec<Value> = serde_json::from_slice(&vector("expected.json")).unwrap();
+        assert!(expected.len() >= 6);
+        for row in expected {
+            let file = row["file"].as_str().unwrap();
+            let bytes = vector(file);
+            let header = Header::decode(bytes.first_chunk().unwrap(), bytes.len() as u64).ok().unwrap();
+            assert_eq!(row["header"]["tlv_len"], header.tlv_length, "{file}");
+            assert_eq!(row["header"]["sign_len"], header.signature_length, "{file}");
+            assert_eq!(row["header"]["img_len"], header.image_length, "{file}");
+            assert_eq!(row["offsets"]["sign"], header.signature_offset(), "{file}");
+            assert_eq!(row["offsets"]["images"], header.images_offset(), "{file}");
+
+            let area = &bytes[HEADER_SIZE..HEADER_SIZE + header.tlv_length as usize];
+            let tlvs: Vec<_> = Tlvs::new(area).map(|tlv| tlv.ok().unwrap()).collect();
+            let rows = row["tlvs"].as_array().unwrap();
+            assert_eq!(tlvs.len(), rows.len(), "{file}");
+            for (tlv, row) in tlvs.iter().zip(rows) {
+                assert_eq!(row["type"], format!("{:#x}", tlv.kind), "{file}");
+                assert_eq!(row["offset"], tlv.offset, "{file}");
+                assert_eq!(row["len"], tlv.value.len(), "{file}");
+                let hex: String = tlv.value.iter().map(|byte| format!("{byte:02x}")).collect();
+                assert!(row["hex"].is_null() || row["hex"] == hex, "{file}");
+            }
+        }
+    }
+}

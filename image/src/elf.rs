@@ -1,10 +1,15 @@
 //! One image's bytes in file order, seen once: segment bytes go out to where the signed table says, the program headers are
 //! compared with the signed ones, and the section headers tell where a resource table is.
 //!
+//! The file's program headers have to be the signed entries, in order. A signed entry that is not PT_LOAD may be missing from
+//! the container's last image (which takes all entries that are left): it loads nothing, so nothing is lost. Earlier images
+//! have exactly as many entries as program headers. No other header is allowed, and no PT_LOAD may be missing.
+//!
 //! The name table may stand before or behind the section headers. So every place is remembered where the resource table's
 //! name occurs, and every section that could be it; the image's end decides.
 use crate::format::{
-    ELF_HEADER_SIZE, ELF_IDENT, PROGRAM_HEADER_SIZE, RESOURCE_TABLE_NAME, RawElfHeader, SECTION_HEADER_SIZE, SectionHeader,
+    ELF_HEADER_SIZE, ELF_IDENT, PROGRAM_HEADER_SIZE, PT_LOAD, RESOURCE_TABLE_NAME, RawElfHeader,
+    SECTION_HEADER_SIZE, SectionHeader,
 };
 use crate::metadata::Metadata;
 use crate::plan::Plan;
@@ -13,7 +18,7 @@ use crate::rejection::Rejection;
 use core::ops::Range;
 use heapless::Vec;
 use remoteproc_refusal::Refusal;
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Most section headers of an image with a size other than zero.
 pub const MAX_SECTIONS: usize = 256;
@@ -43,8 +48,35 @@ struct Layout {
     section_headers: Range<u32>,
     /// Index of the section that holds the names; 0 = none.
     name_section: u16,
-    /// Index in the signed table of the first program header.
-    first_entry: usize,
+    /// The image's entries of the signed table.
+    entries: Range<usize>,
+}
+
+/// One record of a table, put together from pieces.
+struct Record<const SIZE: usize> {
+    bytes: [u8; SIZE],
+    filled: usize,
+}
+
+impl<const SIZE: usize> Record<SIZE> {
+    const fn new() -> Self {
+        Self { bytes: [0; SIZE], filled: 0 }
+    }
+
+    /// Takes what it lacks from the front of `part`; yields the record when it is complete, and starts the next one.
+    fn fill(&mut self, part: &mut &[u8]) -> Option<[u8; SIZE]> {
+        let rest = self.bytes.get_mut(self.filled..)?;
+        let count = rest.len().min(part.len());
+        let (now, later) = part.split_at_checked(count)?;
+        rest.get_mut(..count)?.copy_from_slice(now);
+        *part = later;
+        self.filled = self.filled.saturating_add(count);
+        if self.filled < SIZE {
+            return None;
+        }
+        self.filled = 0;
+        Some(self.bytes)
+    }
 }
 
 /// A defect, and the byte of the image by which it shows.
@@ -65,9 +97,12 @@ pub struct Elf {
     /// The image's first bytes, until the ELF header is complete.
     head: [u8; ELF_HEADER_SIZE],
     layout: Option<Layout>,
-    /// The section header that is being taken, its bytes so far, and its index.
-    section: [u8; SECTION_HEADER_SIZE],
-    section_filled: usize,
+    /// The program header that is being taken.
+    program_header: Record<PROGRAM_HEADER_SIZE>,
+    /// Index in the signed table of the entry that it may be the first to match.
+    next_entry: usize,
+    /// The section header that is being taken, and its index.
+    section: Record<SECTION_HEADER_SIZE>,
     section_index: u16,
     sections: Vec<Section, MAX_SECTIONS>,
     /// Where the names are, once that section header was taken.
@@ -88,8 +123,9 @@ impl Elf {
             taken: 0,
             head: [0; ELF_HEADER_SIZE],
             layout: None,
-            section: [0; SECTION_HEADER_SIZE],
-            section_filled: 0,
+            program_header: Record::new(),
+            next_entry: 0,
+            section: Record::new(),
             section_index: 0,
             sections: Vec::new(),
             names: None,
@@ -105,7 +141,9 @@ impl Elf {
         self.size = size;
         self.taken = 0;
         self.layout = None;
-        self.section_filled = 0;
+        self.program_header.filled = 0;
+        self.next_entry = 0;
+        self.section.filled = 0;
         self.section_index = 0;
         self.sections.clear();
         self.names = None;
@@ -120,10 +158,7 @@ impl Elf {
 
     /// Entries of the signed table that this image and those before it use.
     pub fn entries_used(&self) -> usize {
-        self.layout.as_ref().map_or(0, |layout| {
-            let bytes = layout.program_headers.len();
-            layout.first_entry.saturating_add(bytes.checked_div(PROGRAM_HEADER_SIZE).unwrap_or(0))
-        })
+        self.layout.as_ref().map_or(0, |layout| layout.entries.end)
     }
 
     /// Takes the next bytes, at most [`Self::missing`]. `first_entry`: entries of the signed table that earlier images use.
@@ -168,7 +203,12 @@ impl Elf {
     }
 
     /// Checks the ELF header, and gives the image its entries of the signed table.
-    fn read_header(&mut self, first_entry: usize, metadata: &Metadata, plan: &mut Plan) -> Result<(), Rejection> {
+    fn read_header(
+        &mut self,
+        first_entry: usize,
+        metadata: &Metadata,
+        plan: &mut Plan,
+    ) -> Result<(), Rejection> {
         let malformed = Rejection::at(Refusal::ElfMalformed, self.start);
         let header = RawElfHeader::read_from_bytes(&self.head).map_err(|_| malformed)?;
         if !header.ident.starts_with(&ELF_IDENT) {
@@ -188,7 +228,9 @@ impl Elf {
         let section_headers = if section_count == 0 {
             0..0
         } else {
-            if usize::from(header.section_header_size.get()) != SECTION_HEADER_SIZE || name_section >= section_count {
+            if usize::from(header.section_header_size.get()) != SECTION_HEADER_SIZE
+                || name_section >= section_count
+            {
                 return Err(sections_malformed);
             }
             self.window(header.section_headers_offset.get(), section_count, SECTION_HEADER_SIZE)
@@ -196,15 +238,17 @@ impl Elf {
         };
 
         let end = first_entry.saturating_add(program_header_count.into());
-        let is_last = usize::from(self.image).saturating_add(1) >= plan.image_sizes.len();
         if end > plan.table_count() {
             return Err(Rejection::at(Refusal::ProgramHeadersMismatch, self.place(44)));
         }
-        if is_last && end < plan.table_count() {
+        let is_last = usize::from(self.image).saturating_add(1) >= plan.image_sizes.len();
+        let entries = first_entry..if is_last { plan.table_count() } else { end };
+        plan.assign(metadata, self.image, entries.clone(), self.start, self.size)?;
+        self.next_entry = first_entry;
+        if program_header_count == 0 && loads(&entries, metadata, plan) {
             return Err(Rejection::at(Refusal::SegmentNotInFile, self.place(44)));
         }
-        plan.assign(metadata, self.image, first_entry..end, self.start, self.size)?;
-        self.layout = Some(Layout { program_headers, section_headers, name_section, first_entry });
+        self.layout = Some(Layout { program_headers, section_headers, name_section, entries });
         Ok(())
     }
 
@@ -252,40 +296,44 @@ impl Elf {
         for segment in plan.current_segments() {
             let end = segment.container_offset.saturating_add(segment.file_size.into());
             let Some((part, at)) = overlap(bytes, from, segment.container_offset..end) else { continue };
-            destination
-                .write(segment.physical_address.saturating_add(at), part)
-                .map_err(|_| Rejection::at(Refusal::DestinationAbort, segment.container_offset.saturating_add(at)))?;
+            destination.write(segment.physical_address.saturating_add(at), part).map_err(|_| {
+                Rejection::at(Refusal::DestinationAbort, segment.container_offset.saturating_add(at))
+            })?;
         }
         Ok(())
     }
 
     /// Compares what belongs to the program headers with the signed ones.
     fn compare_program_headers(
-        &self,
+        &mut self,
         bytes: &[u8],
         offset: u32,
         metadata: &Metadata,
         plan: &Plan,
     ) -> Result<(), Defect> {
         let Some(layout) = &self.layout else { return Ok(()) };
-        let Some((mut part, mut at)) = overlap(bytes, offset.into(), wide(&layout.program_headers)) else {
-            return Ok(());
-        };
-        while !part.is_empty() {
-            let position = usize::try_from(at).unwrap_or(usize::MAX);
-            let (index, inside) =
-                (position.checked_div(PROGRAM_HEADER_SIZE), position.checked_rem(PROGRAM_HEADER_SIZE));
-            let signed = index
-                .and_then(|index| plan.program_header(metadata, layout.first_entry.saturating_add(index)))
-                .and_then(|header| header.get(inside?..))
-                .unwrap_or_default();
-            let same = part.iter().zip(signed).take_while(|(file, signed)| file == signed).count();
-            at = at.saturating_add(same as u64);
-            part = part.get(same..).unwrap_or_default();
-            if !part.is_empty() && same != signed.len() || signed.is_empty() {
-                let shows = layout.program_headers.start.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
-                let rejection = Rejection::at(Refusal::ProgramHeadersMismatch, self.place(shows));
-                return Err(Defect { shows, rejection });
+        let window = layout.program_headers.clone();
+        let Some((mut part, at)) = overlap(bytes, offset.into(), wide(&window)) else { return Ok(()) };
+        let end = window.start.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
+        let end = end.saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
+        while let Some(header) = self.program_header.fill(&mut part) {
+            let shows = end.saturating_sub(u32::try_from(part.len()).unwrap_or(u32::MAX));
+            let place = self.start.saturating_add(shows.saturating_sub(PROGRAM_HEADER_SIZE as u32).into());
+            let defect = |refusal| Defect { shows, rejection: Rejection::at(refusal, place) };
+            loop {
+                let index = self.next_entry;
+                let signed = plan.program_header(metadata, index).filter(|_| layout.entries.contains(&index));
+                let signed = signed.ok_or(defect(Refusal::ProgramHeadersMismatch))?;
+                self.next_entry = index.saturating_add(1);
+                if *signed.as_bytes() == header {
+                    break;
+                }
+                if signed.kind.get() == PT_LOAD {
+                    return Err(defect(Refusal::ProgramHeadersMismatch));
+                }
+            }
+            if shows == window.end && loads(&(self.next_entry..layout.entries.end), metadata, plan) {
+                return Err(defect(Refusal::SegmentNotInFile));
             }
         }
         Ok(())
@@ -294,34 +342,24 @@ impl Elf {
     /// Reads what belongs to the section headers.
     fn read_sections(&mut self, bytes: &[u8], offset: u32) -> Result<(), Defect> {
         let Some(layout) = &self.layout else { return Ok(()) };
-        let (start, name_section) = (layout.section_headers.start, layout.name_section);
-        let Some((mut part, _)) = overlap(bytes, offset.into(), wide(&layout.section_headers)) else {
-            return Ok(());
-        };
-        while !part.is_empty() {
-            let rest = self.section.get_mut(self.section_filled..).unwrap_or_default();
-            let count = rest.len().min(part.len());
-            let (now, later) = part.split_at_checked(count).unwrap_or((part, &[]));
-            rest.get_mut(..count).unwrap_or_default().copy_from_slice(now);
-            part = later;
-            self.section_filled = self.section_filled.saturating_add(count);
-            if self.section_filled >= SECTION_HEADER_SIZE {
-                self.section_filled = 0;
-                let place = start.saturating_add(u32::from(self.section_index).saturating_mul(SECTION_HEADER_SIZE as u32));
-                self.keep_section(name_section).map_err(|refusal| Defect {
-                    shows: place.saturating_add(SECTION_HEADER_SIZE as u32),
-                    rejection: Rejection::at(refusal, self.place(place)),
-                })?;
-                self.section_index = self.section_index.saturating_add(1);
-            }
+        let (window, name_section) = (layout.section_headers.clone(), layout.name_section);
+        let Some((mut part, _)) = overlap(bytes, offset.into(), wide(&window)) else { return Ok(()) };
+        while let Some(header) = self.section.fill(&mut part) {
+            let before = u32::from(self.section_index).saturating_mul(SECTION_HEADER_SIZE as u32);
+            let place = window.start.saturating_add(before);
+            self.keep_section(&header, name_section).map_err(|refusal| Defect {
+                shows: place.saturating_add(SECTION_HEADER_SIZE as u32),
+                rejection: Rejection::at(refusal, self.place(place)),
+            })?;
+            self.section_index = self.section_index.saturating_add(1);
         }
         Ok(())
     }
 
-    /// Keeps the section header just completed if it matters.
-    fn keep_section(&mut self, name_section: u16) -> Result<(), Refusal> {
+    /// Keeps a section header if it matters.
+    fn keep_section(&mut self, header: &[u8; SECTION_HEADER_SIZE], name_section: u16) -> Result<(), Refusal> {
         let malformed = Refusal::SectionHeadersMalformed;
-        let header = SectionHeader::read_from_bytes(&self.section).map_err(|_| malformed)?;
+        let header = SectionHeader::read_from_bytes(header).map_err(|_| malformed)?;
         // Index 0 is no section, and as the name section it means that there are no names.
         if self.section_index == 0 {
             return Ok(());
@@ -403,6 +441,12 @@ impl Elf {
     }
 }
 
+/// Tells whether one of these entries of the signed table is PT_LOAD.
+fn loads(entries: &Range<usize>, metadata: &Metadata, plan: &Plan) -> bool {
+    let kind = |index| plan.program_header(metadata, index).map(|header| header.kind.get());
+    entries.clone().any(|index| kind(index) == Some(PT_LOAD))
+}
+
 /// The same range in 64 bits.
 fn wide(range: &Range<u32>) -> Range<u64> {
     range.start.into()..range.end.into()
@@ -415,6 +459,7 @@ fn overlap(bytes: &[u8], from: u64, window: Range<u64>) -> Option<(&[u8], u64)> 
     if start >= to {
         return None;
     }
-    let range = usize::try_from(start.checked_sub(from)?).ok()?..usize::try_from(to.checked_sub(from)?).ok()?;
+    let range =
+        usize::try_from(start.checked_sub(from)?).ok()?..usize::try_from(to.checked_sub(from)?).ok()?;
     Some((bytes.get(range)?, start.checked_sub(window.start)?))
 }

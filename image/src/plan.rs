@@ -3,17 +3,15 @@
 //! The file's own program headers have no say here. They only tell, later, which image an entry of the signed table belongs
 //! to, and must be the same bytes.
 use crate::container::{Tlv, first};
-use crate::format::{
-    self, ELF_HEADER_SIZE, PF_X, PROGRAM_HEADER_SIZE, PT_LOAD, ProgramHeader, TABLE_ENTRY_SIZE, TableEntry,
-};
+use crate::format::{self, ELF_HEADER_SIZE, PF_X, PT_LOAD, ProgramHeader, TABLE_ENTRY_SIZE, TableEntry};
 use crate::metadata::Metadata;
 use crate::rejection::Rejection;
 use crate::target::{Access, BootSecurity, Target};
 use core::ops::Range;
 use heapless::Vec;
 use remoteproc_refusal::Refusal;
+use zerocopy::FromBytes;
 use zerocopy::little_endian::U32;
-use zerocopy::{FromBytes, IntoBytes};
 
 /// Most images in a container.
 pub const MAX_IMAGES: usize = 8;
@@ -108,7 +106,8 @@ impl Plan {
         let boot_security = word(metadata, format::TLV_BOOT_SECURITY, Refusal::BootSecurityMalformed)?;
         for (index, entry) in table.iter().enumerate() {
             let offset = entry_offset(self.table_offset, index);
-            self.plan_segment(&entry.program_header, index, target).map_err(|refusal| Rejection::at(refusal, offset))?;
+            self.plan_segment(&entry.program_header, index, target)
+                .map_err(|refusal| Rejection::at(refusal, offset))?;
         }
         if self.segments.is_empty() {
             return Err(Rejection::at(Refusal::NothingToLoad, self.table_offset));
@@ -177,7 +176,12 @@ impl Plan {
     }
 
     /// One entry of the signed table: nothing if it loads nothing, else a segment that keeps all rules.
-    fn plan_segment(&mut self, header: &ProgramHeader, index: usize, target: &Target<'_>) -> Result<(), Refusal> {
+    fn plan_segment(
+        &mut self,
+        header: &ProgramHeader,
+        index: usize,
+        target: &Target<'_>,
+    ) -> Result<(), Refusal> {
         if header.kind.get() != PT_LOAD {
             return Ok(());
         }
@@ -252,8 +256,9 @@ impl Plan {
 
     /// A boot address lies in a segment, in private memory, at a multiple of [`BOOT_ALIGNMENT`].
     fn check_boot(&self, address: u32, target: &Target<'_>) -> Result<(), Refusal> {
-        let inside =
-            |segment: &Segment| address.checked_sub(segment.device_address).is_some_and(|at| at < segment.memory_size);
+        let inside = |segment: &Segment| {
+            address.checked_sub(segment.device_address).is_some_and(|at| at < segment.memory_size)
+        };
         if !self.segments.iter().any(inside) {
             return Err(Refusal::BootAddressOutside);
         }
@@ -276,7 +281,8 @@ impl Plan {
         size: u32,
     ) -> Result<(), Rejection> {
         // The segments stand in the order of the table, so those of an image are neighbors.
-        let before = |limit: usize| self.entries.iter().take_while(|entry| usize::from(**entry) < limit).count();
+        let before =
+            |limit: usize| self.entries.iter().take_while(|entry| usize::from(**entry) < limit).count();
         self.current = before(entries.start)..before(entries.end);
         let indices = self.entries.get(self.current.clone()).unwrap_or_default();
         let segments = self.segments.get_mut(self.current.clone()).unwrap_or_default();
@@ -300,12 +306,12 @@ impl Plan {
         self.segments.get(self.current.clone()).unwrap_or_default()
     }
 
-    /// The signed program header with this index of the table, as bytes.
-    pub fn program_header<'a>(&self, metadata: &'a Metadata, index: usize) -> Option<&'a [u8; PROGRAM_HEADER_SIZE]> {
+    /// The signed program header with this index of the table.
+    pub fn program_header<'a>(&self, metadata: &'a Metadata, index: usize) -> Option<&'a ProgramHeader> {
         if index >= self.table_count {
             return None;
         }
-        entry_at(metadata, entry_offset(self.table_offset, index))?.program_header.as_bytes().first_chunk()
+        Some(&entry_at(metadata, entry_offset(self.table_offset, index))?.program_header)
     }
 
     /// The signed digest of a segment, by its index in [`Self::segments`].

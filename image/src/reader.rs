@@ -156,7 +156,8 @@ impl<H: Hasher> Reader<H> {
         self.reset();
         self.total = total;
         self.stage = Stage::Metadata;
-        let result = if total < HEADER_SIZE as u64 { Err(Rejection::whole(Refusal::TooShort)) } else { Ok(()) };
+        let result =
+            if total < HEADER_SIZE as u64 { Err(Rejection::whole(Refusal::TooShort)) } else { Ok(()) };
         self.settle(result)
     }
 
@@ -355,11 +356,13 @@ impl<H: Hasher> Reader<H> {
                 })?;
                 hasher.update(step);
                 budget = budget.saturating_sub(count);
-                self.verified_bytes = self.verified_bytes.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+                self.verified_bytes =
+                    self.verified_bytes.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
             }
             let digest = self.hasher.take().map(Hasher::finish);
             // Both are public: no need to compare in constant time.
-            if digest.is_none() || digest.as_ref() != self.plan.digest(&self.metadata, self.verified_segments) {
+            if digest.is_none() || digest.as_ref() != self.plan.digest(&self.metadata, self.verified_segments)
+            {
                 return Err(Rejection::at(Refusal::SegmentHashMismatch, segment.container_offset));
             }
             self.verified_segments = self.verified_segments.saturating_add(1);
@@ -422,8 +425,10 @@ impl<H: Hasher> Reader<H> {
             return Err(Rejection::at(Refusal::ResourceTableMisaligned, offset));
         }
         let physical_address = segment.physical_address.saturating_add(inside.into());
-        resource_table::validate(size, |at, into| destination.read(physical_address.saturating_add(at.into()), into))
-            .map_err(|trouble| Rejection::at(trouble.refusal, offset.saturating_add(trouble.offset.into())))?;
+        resource_table::validate(size, |at, into| {
+            destination.read(physical_address.saturating_add(at.into()), into)
+        })
+        .map_err(|trouble| Rejection::at(trouble.refusal, offset.saturating_add(trouble.offset.into())))?;
         Ok(ResourceTable { device_address, physical_address, size })
     }
 

@@ -63,6 +63,9 @@ impl Target<'_> {
     /// Who may see the byte at a device address; nothing if it lies in no region.
     #[must_use]
     pub fn access(&self, device_address: u32) -> Option<Access> {
-        self.regions.iter().find(|region| region.translate(device_address, 1).is_some()).map(|region| region.access)
+        self.regions
+            .iter()
+            .find(|region| region.translate(device_address, 1).is_some())
+            .map(|region| region.access)
     }
 }

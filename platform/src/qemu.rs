@@ -246,7 +246,11 @@ pub(crate) mod tests {
         let mut page = FakePage::ready();
         page.set(word::SEQUENCE, u32::MAX);
         let mut core = RemoteCore::new(page);
-        assert_eq!(core.hold(), Ok(DriverProgress::Pending), "not acknowledged: the state word is not to be believed");
+        assert_eq!(
+            core.hold(),
+            Ok(DriverProgress::Pending),
+            "not acknowledged: the state word is not to be believed"
+        );
         assert_eq!(core.page.writes, [(0x0c, 2), (0x08, 1)], "0 is the last one acknowledged");
     }
 

@@ -49,7 +49,9 @@ impl<R: Registers> Driver<R> {
                 if window.size < qemu::CONTROL_PAGE_SIZE as u64 {
                     return Err(wrong);
                 }
-                map(window).map(|page| Self::RemoteCore(RemoteCore::new(page))).ok_or(RegistryError::NotMapped)
+                map(window)
+                    .map(|page| Self::RemoteCore(RemoteCore::new(page)))
+                    .ok_or(RegistryError::NotMapped)
             }
             _ => Err(RegistryError::UnknownCompatible),
         }
@@ -122,7 +124,9 @@ mod tests {
         let page = PhysicalRange { start: 0x80ff_0000, size: 0x1000 };
         let small = PhysicalRange { start: 0x80ff_0000, size: 0x800 };
         let find = |compatible, registers: &[PhysicalRange], page: Option<FakePage>| {
-            Driver::for_processor(&processor(compatible, registers), |_| page.clone()).map(|_| ()).unwrap_err()
+            Driver::for_processor(&processor(compatible, registers), |_| page.clone())
+                .map(|_| ())
+                .unwrap_err()
         };
         let ready = || Some(FakePage::ready());
         let wrong = RegistryError::WrongRegisters { needed: 1, size: 0x1000 };

@@ -156,7 +156,9 @@ fn says_which_node_or_property_is_missing() {
     assert_eq!(spoilt(|t| drop(m33(t).remove_child("regions"))), "node m33: no node regions");
     assert_eq!(spoilt(|t| drop(m33(t).remove_property("default-boot-address"))), "nothing");
     assert_eq!(
-        spoilt(|t| drop(m33(t).child_mut("regions").unwrap().child_mut("code").unwrap().remove_property("size"))),
+        spoilt(|t| drop(
+            m33(t).child_mut("regions").unwrap().child_mut("code").unwrap().remove_property("size")
+        )),
         "node code: no property size"
     );
     assert_eq!(
@@ -167,7 +169,8 @@ fn says_which_node_or_property_is_missing() {
 
 #[test]
 fn says_which_value_makes_no_sense() {
-    let wrong = |node: &str, property: &str| format!("node {node}: property {property} has a wrong length or value");
+    let wrong =
+        |node: &str, property: &str| format!("node {node}: property {property} has a wrong length or value");
     assert_eq!(spoilt(|t| text(board(t), "compatible", "somebody,else")), wrong("remoteproc", "compatible"));
     assert_eq!(spoilt(|t| words(board(t), "devices", &[0, 0x1000])), wrong("remoteproc", "devices"));
     assert_eq!(spoilt(|t| words(m33(t), "id", &[0, 1])), wrong("m33", "id"));
@@ -235,14 +238,21 @@ fn limits_are_kept() {
 
 #[test]
 fn processors_keep_apart() {
-    let add = |id, base| {
-        spoilt(|t| board(t).child_mut("processors").unwrap().add_child(processor("m4", id, base)))
-    };
+    let add =
+        |id, base| spoilt(|t| board(t).child_mut("processors").unwrap().add_child(processor("m4", id, base)));
     assert_eq!(add(8, 0x9000_0000), "nothing");
     assert_eq!(add(7, 0x9000_0000), "processor m4: the id 7 is taken");
     assert_eq!(add(8, 0x8000_0000 + 3 * PAGE), "processor m4: the range at 0x80003000 overlaps m33");
-    assert_eq!(add(8, 0x800f_0000 - 4 * PAGE), "processor m4: the range at 0x800f0000 overlaps m33", "registers");
-    assert_eq!(add(8, 0x8000_0000 - 0xf_0000), "processor m4: the range at 0x80000000 overlaps m33", "registers over m33's code");
+    assert_eq!(
+        add(8, 0x800f_0000 - 4 * PAGE),
+        "processor m4: the range at 0x800f0000 overlaps m33",
+        "registers"
+    );
+    assert_eq!(
+        add(8, 0x8000_0000 - 0xf_0000),
+        "processor m4: the range at 0x80000000 overlaps m33",
+        "registers over m33's code"
+    );
     assert_eq!(add(8, 0x0e00_0000), "processor m4: the range at 0xe000000 overlaps reserved");
     assert_eq!(add(8, 0x0e00_0000 - 0xf_0000), "processor m4: the range at 0xe000000 overlaps reserved");
 }

@@ -1,7 +1,7 @@
 //! Who a client is, and the last refusal of each.
 use crate::client_memory::EndpointId;
-use heapless::Vec;
 use crate::result::Refused;
+use heapless::Vec;
 
 /// Most clients whose last refusal is remembered.
 pub const MAX_CLIENTS: usize = 16;

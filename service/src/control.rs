@@ -3,10 +3,10 @@ use crate::clients::Caller;
 use crate::hardware::{Boot, DriverError, DriverProgress, Machine, RemoteMemory};
 use crate::lifecycle::{Ask, Event, Pending, Verdict};
 use crate::regions;
+use crate::result::Refused;
 use crate::service::{Outcome, Service, in_progress, success};
 use remoteproc_abi::door_d::{Answer, StopMode};
 use remoteproc_abi::result::TeeResult;
-use crate::result::Refused;
 use remoteproc_refusal::Refusal;
 
 impl<M: Machine> Service<'_, M> {
@@ -33,7 +33,10 @@ impl<M: Machine> Service<'_, M> {
         self.slot(index)?.happened(Event::Started);
         self.counters.starts = self.counters.starts.saturating_add(1);
         let name = self.processor(index)?.name;
-        log::info!("{name}: released from reset at {address:#010x}, {}", if boot.secure { "secure" } else { "non-secure" });
+        log::info!(
+            "{name}: released from reset at {address:#010x}, {}",
+            if boot.secure { "secure" } else { "non-secure" }
+        );
         success()
     }
 
@@ -130,7 +133,9 @@ impl<M: Machine> Service<'_, M> {
         let now = self.machine.milliseconds();
         let slot = self.slot(index)?;
         let followed = match progress {
-            Ok(DriverProgress::Pending) if !slot.waits_too_long(pending, now) => return Ok(Followed::Pending),
+            Ok(DriverProgress::Pending) if !slot.waits_too_long(pending, now) => {
+                return Ok(Followed::Pending);
+            }
             Ok(DriverProgress::Done) => Followed::Done,
             Ok(DriverProgress::Pending) | Err(DriverError) => Followed::Failed,
         };

@@ -73,8 +73,7 @@ pub enum Ask {
 
 impl Ask {
     /// Every value.
-    pub const ALL: [Self; 5] =
-        [Self::Load, Self::Start, Self::Stop, Self::GetResourceTable, Self::Release];
+    pub const ALL: [Self; 5] = [Self::Load, Self::Start, Self::Stop, Self::GetResourceTable, Self::Release];
 }
 
 /// What has happened to a processor.

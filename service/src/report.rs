@@ -1,8 +1,8 @@
 //! The lines of the partition's log. One place, so that a refusal reads the same everywhere.
 use crate::clients::Caller;
 use crate::configuration::{Board, Processor};
-use core::fmt;
 use crate::result::Refused;
+use core::fmt;
 use remoteproc_image::reader::{Loaded, Segment, Signer};
 
 /// A place in the container, for a log line.

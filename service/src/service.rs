@@ -7,13 +7,13 @@ use crate::hardware::{DriverProgress, Machine, Observed, ProcessorDriver};
 use crate::lifecycle::{Ask, Event, Input, State, Verdict, transition};
 use crate::processor::Slot;
 use crate::report;
+use crate::result::Refused;
 use crate::result::result_of;
 use heapless::Vec;
 use remoteproc_abi::command::Command;
 use remoteproc_abi::door_d::{Answer, DecodeError, Registers, Request};
 use remoteproc_abi::result::TeeResult;
 use remoteproc_image::provider::Provider;
-use crate::result::Refused;
 use remoteproc_image::reader::Reader;
 use remoteproc_refusal::Refusal;
 
@@ -94,10 +94,9 @@ impl<'a, M: Machine> Service<'a, M> {
             Request::Start { processor } => {
                 (Command::StartFirmware, self.find(processor).and_then(|index| self.start(caller, index)))
             }
-            Request::Stop { processor, mode } => (
-                Command::StopFirmware,
-                self.find(processor).and_then(|index| self.stop(caller, index, mode)),
-            ),
+            Request::Stop { processor, mode } => {
+                (Command::StopFirmware, self.find(processor).and_then(|index| self.stop(caller, index, mode)))
+            }
             Request::GetResourceTable { processor } => (
                 Command::GetResourceTable,
                 self.find(processor).and_then(|index| self.resource_table(caller, index)),

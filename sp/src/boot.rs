@@ -1,67 +1,127 @@
 //! Boot: from the entry code to the message loop.
-use crate::memory::map::{self, World};
+use crate::client_memory::FfaMemory;
+use crate::ffa::mailbox::Mailbox;
+use crate::ffa::{self, CallError};
+use crate::machine::Hardware;
+use crate::memory::layout;
+use crate::memory::map::{self, MapFailure, World};
 use crate::memory::window::{self, WindowError};
-use crate::{dead, ffa, heap, logger, serve};
+use crate::partition::{self, Front, Partition};
+use crate::{dead, heap, logger, serve};
+use arm_ffa::Version;
 use core::arch::global_asm;
+use remoteproc_platform::manifest::{self, Manifest};
+use remoteproc_service::Service;
+use remoteproc_service::client_memory::PhysicalRange;
+use remoteproc_service::configuration::Board;
+use remoteproc_service::hardware::Machine;
 use remoteproc_sp::boot_information::{self, BootInformationError, HEADER_SIZE, MAX_SIZE};
 use remoteproc_sp::message::Identity;
+use spin::{Mutex, MutexGuard};
 
 global_asm!(include_str!("entry.S"));
+
+/// Room for a manifest, bytes: one page, as an SPMC at EL3 keeps it.
+const MANIFEST_ROOM: usize = 4096;
+
+/// The partition's own copy of its manifest. The board's names and keys point into it.
+static MANIFEST: Mutex<[u8; MANIFEST_ROOM]> = Mutex::new([0; MANIFEST_ROOM]);
+
+/// Why the partition can't serve.
+#[derive(Debug, thiserror::Error)]
+enum BootError {
+    #[error("an FF-A call failed: {0}")]
+    Call(#[from] CallError),
+    #[error("{0}")]
+    BootInformation(#[from] BootInformationError),
+    #[error("the manifest has {0} bytes: there is room for 1 to {MANIFEST_ROOM}")]
+    ManifestSize(u32),
+    #[error("{0:#x} can't be read: {1:?}")]
+    Memory(u64, WindowError),
+    #[error("{0}")]
+    Manifest(manifest::ManifestError<'static>),
+    #[error("the processors' memory can't be mapped: {0}")]
+    Map(#[from] MapFailure),
+    #[error("the manifest lists too many reserved ranges to add the partition's own")]
+    TooManyReserved,
+}
 
 /// Called by the entry code, once, with the MMU off. `boot_information` is the physical address of the boot information.
 #[unsafe(no_mangle)]
 extern "C" fn partition_main(boot_information: u64) -> ! {
-    // SAFETY: the entry code calls this once, at boot, with the MMU off.
-    if unsafe { map::start() }.is_err() {
-        dead::die(format_args!("the image can't be mapped"));
+    // SAFETY: the entry code calls this once, at boot, with the MMU off, on the memory that the linker script lays out.
+    if let Err(error) = unsafe { map::start() } {
+        dead::die(format_args!("the image can't be mapped: {error}"));
     }
     heap::start();
-    let spmc_version = match ffa::version() {
-        Ok(version) => version,
-        Err(error) => dead::die(format_args!("FF-A {} is not spoken: {error}", ffa::VERSION)),
-    };
+    match start(boot_information) {
+        Ok(()) => serve::serve(&mut Front),
+        Err(error) => dead::die(format_args!("boot failed: {error}")),
+    }
+}
+
+/// Sets everything up that requests need. Not inlined: its frame holds the service once, and must not stay on the stack.
+#[inline(never)]
+fn start(boot_information: u64) -> Result<(), BootError> {
+    let spmc_version = ffa::version()?;
     logger::start();
-    let mut b = [0; 4096];
-    let m = read_manifest(boot_information, &mut b);
-    match m { Ok(m) => log::info!("manifest {} {:x?}", m.len(), m.get(..4)), Err(e) => log::error!("{e}") };
-    log::info!("hello {spmc_version} {:?} {:?}", ffa::id(), ffa::spmc_id());
-    let _ = serve::set_identity;
-    let _ = Identity{partition:0,spmc:0};
-    unsafe { core::ptr::read_volatile(0x0e200000 as *const u32) };
-    serve::serve(&mut remoteproc_sp::message::Dead)
+    let identity = Identity { partition: ffa::id()?, spmc: ffa::spmc_id()? };
+    serve::set_identity(identity);
+    let mailbox = Mailbox::map(identity.partition)?;
+    let Manifest { mut board, ffa_version, .. } =
+        manifest::parse(read_manifest(boot_information)?).map_err(BootError::Manifest)?;
+    if ffa_version != u32::from(ffa::VERSION) {
+        log::warn!("the manifest asks for FF-A {ffa_version:#x}, the partition speaks {}", ffa::VERSION);
+    }
+    // Whatever the manifest says: no client may name the partition's own memory.
+    let own = layout::image();
+    board
+        .reserved
+        .push(PhysicalRange { start: own.start as u64, size: own.len() as u64 })
+        .map_err(|_| BootError::TooManyReserved)?;
+    let mut hardware = Hardware::new(&board)?;
+    banner(identity, spmc_version, &board, &mut hardware);
+    let memory = FfaMemory::new(mailbox, identity.partition);
+    partition::install(|| Partition { service: Service::new(board, hardware), memory });
+    Ok(())
 }
 
-/// Longest manifest, bytes: one page, as an SPMC at EL3 keeps it.
-const MAX_MANIFEST: usize = 4096;
-
-/// Why there is no manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum ManifestError {
-    #[error("{0}")]
-    BootInformation(#[from] BootInformationError),
-    #[error("the manifest has {0} bytes: there is room for 1 to {MAX_MANIFEST}")]
-    Size(u32),
-    #[error("reading {0:#x} failed: {1:?}")]
-    Memory(u64, WindowError),
+/// Says who is there.
+fn banner(identity: Identity, spmc_version: Version, board: &Board<'_>, hardware: &mut Hardware) {
+    let processors = board.processors.len();
+    let enforced =
+        (0..processors).all(|index| hardware.driver(index).is_some_and(|driver| driver.enforces_isolation()));
+    log::info!(
+        "remoteproc partition {:#06x}, FF-A {}, SPMC {:#06x} (FF-A {spmc_version}), keys: {}, processors: {processors}, isolation {}",
+        identity.partition,
+        ffa::VERSION,
+        identity.spmc,
+        board.keys.len(),
+        match (enforced, board.accept_no_isolation) {
+            (true, _) => "enforced",
+            (false, true) => "not enforced by hardware, accepted by the manifest",
+            (false, false) => "not enforced by hardware, not accepted by the manifest",
+        }
+    );
 }
 
-/// Copies the manifest that the boot information names.
-fn read_manifest(boot_information: u64, into: &mut [u8; MAX_MANIFEST]) -> Result<&[u8], ManifestError> {
+/// Copies the manifest that the boot information names; what is read is the copy.
+fn read_manifest(boot_information: u64) -> Result<&'static [u8], BootError> {
     let read = |address, bytes: &mut [u8]| {
-        window::read(address, World::Secure, bytes).map_err(|error| ManifestError::Memory(address, error))
+        window::read(address, World::Secure, bytes).map_err(|error| BootError::Memory(address, error))
     };
     let mut header = [0; HEADER_SIZE];
     read(boot_information, &mut header)?;
-    let mut blob = [0; MAX_SIZE];
     let size = boot_information::size(&header)?;
-    let blob = blob.get_mut(..size).ok_or(BootInformationError::TooLong)?;
-    read(boot_information, blob)?;
-    let manifest = boot_information::manifest(blob)?;
+    let mut copy = [0; MAX_SIZE];
+    let copy = copy.get_mut(..size).ok_or(BootInformationError::TooLong)?;
+    read(boot_information, copy)?;
+    let manifest = boot_information::manifest(copy)?;
     let bytes = usize::try_from(manifest.size)
         .ok()
         .filter(|size| *size > 0)
-        .and_then(|size| into.get_mut(..size))
-        .ok_or(ManifestError::Size(manifest.size))?;
+        .and_then(|size| MutexGuard::leak(MANIFEST.lock()).get_mut(..size))
+        .ok_or(BootError::ManifestSize(manifest.size))?;
     read(manifest.address, bytes)?;
     Ok(bytes)
 }

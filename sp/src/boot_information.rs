@@ -72,9 +72,8 @@ pub fn size(header: &[u8; HEADER_SIZE]) -> Result<usize, BootInformationError> {
 /// Returns why there is none.
 pub fn manifest(bytes: &[u8]) -> Result<Manifest, BootInformationError> {
     let header = bytes.first_chunk().ok_or(BootInformationError::Truncated)?;
-    let array = bytes
-        .get(word(header, 20)? as usize..size(header)?)
-        .ok_or(BootInformationError::Truncated)?;
+    let array =
+        bytes.get(word(header, 20)? as usize..size(header)?).ok_or(BootInformationError::Truncated)?;
     // Not zero: checked by `size`.
     for descriptor in array.chunks_exact(word(header, 12)?.max(1) as usize) {
         let (Some(kind), Some(flags)) = (descriptor.get(16), half_word(descriptor, 18)) else {

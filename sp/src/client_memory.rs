@@ -1,15 +1,13 @@
 //! Client memory over FF-A: retrieved by handle, read through the copy window, given back.
-use crate::ffa::mailbox::{Mailbox, RetrieveError, SIZE};
 use crate::ffa::CallError;
+use crate::ffa::mailbox::{Mailbox, RetrieveError, SIZE};
 use crate::memory::map::World;
 use crate::memory::window::{self, WindowError};
 use arm_ffa::FfaError;
 use heapless::Vec;
 use remoteproc_abi::memory_descriptor::{ATTRIBUTE_NON_SECURE, DescriptorError, RetrieveResponse};
 use remoteproc_abi::{FFA_PAGE_SIZE, MAX_RANGES};
-use remoteproc_service::client_memory::{
-    ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved,
-};
+use remoteproc_service::client_memory::{ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved};
 use remoteproc_sp::ranges::locate;
 
 /// Memory attributes, bits 5:4: the memory type.
@@ -55,7 +53,8 @@ impl FfaMemory {
         }
         let mut ranges = Vec::new();
         for range in response.ranges() {
-            let size = u64::from(range.page_count).checked_mul(FFA_PAGE_SIZE).ok_or(MemoryError::Malformed)?;
+            let size =
+                u64::from(range.page_count).checked_mul(FFA_PAGE_SIZE).ok_or(MemoryError::Malformed)?;
             ranges
                 .push(PhysicalRange { start: range.address, size })
                 .map_err(|_| MemoryError::TooManyRanges)?;
@@ -93,7 +92,8 @@ impl ClientMemory for FfaMemory {
     }
 
     fn map(&mut self, handle: u64, retrieved: &Retrieved) -> Result<(), MemoryError> {
-        let held = self.held.as_mut().filter(|held| held.handle == handle).ok_or(MemoryError::UnknownHandle)?;
+        let held =
+            self.held.as_mut().filter(|held| held.handle == handle).ok_or(MemoryError::UnknownHandle)?;
         // The ranges that were checked are the ranges that are read, and they are the normal world's: the window maps them so.
         if held.ranges != retrieved.ranges || !retrieved.normal_world {
             return Err(MemoryError::Malformed);

@@ -1,6 +1,6 @@
 //! The end: after a panic or an exception the partition holds what it was loading in reset, and answers TARGET_DEAD, to the
 //! request at hand and to all later ones. Firmware that runs is left alone.
-use crate::serve;
+use crate::{partition, serve};
 use core::fmt;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +23,7 @@ pub fn die(reason: fmt::Arguments<'_>) -> ! {
         log::error!("{reason}");
         // SAFETY: this execution context is the only one that serves requests, and from here on it does not return to whatever
         // it was doing with the partition's state.
-        unsafe { serve::hold_all_loading() };
+        unsafe { partition::hold_all_loading() };
         log::error!("out of service: every request is answered TARGET_DEAD");
     }
     serve::dead()

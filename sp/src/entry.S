@@ -26,33 +26,44 @@ partition_entry:
     msr     cpacr_el1, x9
     isb
 
-    // Apply R_AARCH64_RELATIVE (1027) relocations: *(base + offset) = base + addend.
+    // Relocate: add the load address to each word that the table names (ELF, SHT_RELR). An even entry is the address of a word;
+    // an odd one is a bit map of the 63 words that follow the last one covered, bit 1 first.
     adrp    x11, __image_start
     add     x11, x11, :lo12:__image_start
-    adrp    x9, __rela_start
-    add     x9, x9, :lo12:__rela_start
-    adrp    x10, __rela_end
-    add     x10, x10, :lo12:__rela_end
+    adrp    x9, __relr_start
+    add     x9, x9, :lo12:__relr_start
+    adrp    x10, __relr_end
+    add     x10, x10, :lo12:__relr_end
 1:  cmp     x9, x10
-    b.hs    2f
+    b.hs    5f
     ldr     x12, [x9], #8
-    ldr     x13, [x9], #8
-    ldr     x14, [x9], #8
-    cmp     x13, #1027
-    b.ne    unrelocatable
+    tbnz    x12, #0, 2f
+    add     x13, x11, x12           // x13 = next word that a bit map would start at
+    ldr     x14, [x13]
     add     x14, x14, x11
-    str     x14, [x11, x12]
+    str     x14, [x13], #8
     b       1b
-2:
+2:  mov     x15, x13
+3:  lsr     x12, x12, #1
+    cbz     x12, 4f
+    tbz     x12, #0, 6f
+    ldr     x14, [x15]
+    add     x14, x14, x11
+    str     x14, [x15]
+6:  add     x15, x15, #8
+    b       3b
+4:  add     x13, x13, #(63 * 8)
+    b       1b
+5:
     adrp    x9, __bss_start
     add     x9, x9, :lo12:__bss_start
     adrp    x10, __bss_end
     add     x10, x10, :lo12:__bss_end
-3:  cmp     x9, x10
-    b.hs    4f
+7:  cmp     x9, x10
+    b.hs    8f
     stp     xzr, xzr, [x9], #16
-    b       3b
-4:
+    b       7b
+8:
     // Exceptions run on their own stack (SP_EL1); everything else on SP_EL0, so that an overflow of it can be reported.
     adrp    x9, __exception_stack_top
     add     x9, x9, :lo12:__exception_stack_top
@@ -66,10 +77,8 @@ partition_entry:
     mov     x29, xzr
     mov     x30, xzr
     bl      partition_main
-    // partition_main does not return.
-unrelocatable:
-    wfe
-    b       unrelocatable
+9:  wfe                             // partition_main does not return
+    b       9b
 
 // An execution context that does not serve requests: it waits, and answers every direct request with BUSY (0xFFFF000D).
 // Uses no stack, and no memory but code.
@@ -78,7 +87,7 @@ parked_context:
     movk    w0, #0x8400, lsl #16
     mov     x1, xzr
     mov     x3, xzr
-5:  mov     x2, xzr
+1:  mov     x2, xzr
     mov     x4, xzr
     mov     x5, xzr
     mov     x6, xzr
@@ -103,7 +112,7 @@ parked_context:
     ror     w1, w1, #16             // sender and receiver change places
     movz    w3, #0x000d             // BUSY
     movk    w3, #0xffff, lsl #16
-    b       5b
+    b       1b
     .size partition_entry, . - partition_entry
 
     // Not in .bss, which the first context clears after it has set this.

@@ -4,6 +4,18 @@
 //! built for `aarch64-unknown-none` only.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+// Nothing that a message holds may stop the partition: no panic, and no arithmetic that could overflow.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod boot_information;
 pub mod console;

@@ -18,7 +18,13 @@ mod heap;
 #[cfg(target_os = "none")]
 mod logger;
 #[cfg(target_os = "none")]
+mod machine;
+#[cfg(target_os = "none")]
 mod memory;
+#[cfg(target_os = "none")]
+mod mmio;
+#[cfg(target_os = "none")]
+mod partition;
 #[cfg(target_os = "none")]
 mod remote_memory;
 #[cfg(target_os = "none")]

@@ -39,6 +39,9 @@ pub struct Identity {
 
 /// What stands behind the message loop.
 pub trait Service {
+    /// What requests get that come in by a door that is not open: 32-bit messages, and the second family of direct messages.
+    const CLOSED_DOOR: TeeResult = TeeResult::NotSupported;
+
     /// Answers a request of door D.
     fn handle(&mut self, client: EndpointId, request: &door_d::Registers) -> door_d::Registers;
 }
@@ -48,6 +51,8 @@ pub trait Service {
 pub struct Dead;
 
 impl Service for Dead {
+    const CLOSED_DOOR: TeeResult = TeeResult::TargetDead;
+
     fn handle(&mut self, _client: EndpointId, _request: &door_d::Registers) -> door_d::Registers {
         door_d::Answer::of(TeeResult::TargetDead).encode()
     }
@@ -67,7 +72,7 @@ pub fn answer<S: Service>(identity: Identity, received: &Registers, service: &mu
         Ok(FuncId::MsgSendDirectReq32) => {
             let (response, is_partition_message) =
                 direct_response(identity, received, FuncId::MsgSendDirectResp32);
-            if is_partition_message { with_result(response, 3, TeeResult::NotSupported) } else { response }
+            if is_partition_message { with_result(response, 3, S::CLOSED_DOOR) } else { response }
         }
         Ok(FuncId::MsgSendDirectReq64) => {
             let (mut response, is_partition_message) =
@@ -83,7 +88,7 @@ pub fn answer<S: Service>(identity: Identity, received: &Registers, service: &mu
         Ok(FuncId::MsgSendDirectReq64_2) => {
             let mut response = with_function(FuncId::MsgSendDirectResp64_2);
             response[1] = reversed_route(identity, received);
-            with_result(response, 4, TeeResult::NotSupported)
+            with_result(response, 4, S::CLOSED_DOOR)
         }
         _ => wait(),
     }

@@ -30,7 +30,10 @@ pub fn overlap(first: PhysicalRange, second: PhysicalRange) -> bool {
 #[must_use]
 pub fn contain(ranges: &[PhysicalRange], address: u64, size: u64) -> bool {
     ranges.iter().any(|range| {
-        address.checked_sub(range.start).and_then(|offset| offset.checked_add(size)).is_some_and(|end| end <= range.size)
+        address
+            .checked_sub(range.start)
+            .and_then(|offset| offset.checked_add(size))
+            .is_some_and(|end| end <= range.size)
     })
 }
 

@@ -74,12 +74,5 @@ fn set_pending(received: &Registers) {
 
 /// Tells whether a call was refused.
 fn is_error(received: &Registers) -> bool {
-    matches!(
-        FuncId::try_from((received[0] & 0xFFFF_FFFF) as u32),
-        Ok(FuncId::Error32 | FuncId::Error64)
-    )
+    matches!(FuncId::try_from((received[0] & 0xFFFF_FFFF) as u32), Ok(FuncId::Error32 | FuncId::Error64))
 }
-
-/// # Safety
-/// t
-pub unsafe fn hold_all_loading() {}

@@ -210,7 +210,10 @@ mod tests {
         let end = |name: &str, verdict| Some(Message::TestEnd { name: name.to_owned(), verdict });
         assert_eq!(Message::parse("test a begin"), Some(Message::TestBegin("a".to_owned())));
         assert_eq!(Message::parse("test a pass"), end("a", Verdict::Passed));
-        assert_eq!(Message::parse("test a fail no answer"), end("a", Verdict::Failed("no answer".to_owned())));
+        assert_eq!(
+            Message::parse("test a fail no answer"),
+            end("a", Verdict::Failed("no answer".to_owned()))
+        );
         assert_eq!(Message::parse("test a skip no file"), end("a", Verdict::Skipped("no file".to_owned())));
         assert_eq!(Message::parse("test a"), None);
         assert_eq!(

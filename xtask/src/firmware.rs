@@ -19,20 +19,26 @@ pub struct Program {
     pub package: &'static str,
     /// Target triple.
     pub target: &'static str,
-    /// Address that the raw image has to begin at, where the entry point has to be too.
-    pub base: Option<u64>,
+    /// Physical address that the raw image has to begin at.
+    pub base: u64,
+    /// Whether the first byte is the entry point: nobody reads the ELF header of a raw image.
+    pub entry_first: bool,
 }
 
 /// The partition; position independent, linked at 0.
-pub const PARTITION: Program = Program { package: "remoteproc-sp", target: AARCH64, base: Some(0) };
+pub const PARTITION: Program =
+    Program { package: "remoteproc-sp", target: AARCH64, base: 0, entry_first: true };
 /// The EL3 firmware of the tests; runs from the secure flash.
-pub const EL3_SPMC: Program = Program { package: "el3-spmc", target: AARCH64, base: Some(0) };
+pub const EL3_SPMC: Program = Program { package: "el3-spmc", target: AARCH64, base: 0, entry_first: true };
 /// The normal world.
-pub const PAYLOAD: Program = Program { package: "payload", target: AARCH64, base: Some(0x6000_0000) };
-/// What the remote core runs. It stays an ELF file; the partition loads it.
-pub const REMOTE_FIRMWARE: Program = Program { package: "remote-core-firmware", target: THUMB, base: None };
+pub const PAYLOAD: Program =
+    Program { package: "payload", target: AARCH64, base: 0x6000_0000, entry_first: true };
+/// What the remote core runs. It is signed as an ELF file; the partition loads it.
+pub const REMOTE_FIRMWARE: Program =
+    Program { package: "remote-core-firmware", target: THUMB, base: 0x8000_0000, entry_first: false };
 /// What the remote core runs before.
-pub const BOOT_ROM: Program = Program { package: "remote-core-boot-rom", target: THUMB, base: None };
+pub const BOOT_ROM: Program =
+    Program { package: "remote-core-boot-rom", target: THUMB, base: 0x1000_0000, entry_first: false };
 
 /// All of them.
 pub const ALL: [Program; 5] = [PARTITION, EL3_SPMC, PAYLOAD, REMOTE_FIRMWARE, BOOT_ROM];
@@ -50,15 +56,11 @@ impl Built {
     /// The raw image, checked to begin where `program` has to.
     pub fn raw(&self, program: &Program) -> Result<Raw> {
         let raw = elf::to_raw(&self.elf).with_context(|| format!("in {}", self.path.display()))?;
-        if let Some(base) = program.base
-            && (raw.base != base || raw.entry != base)
-        {
-            bail!(
-                "{} begins at {:#x} with its entry at {:#x}; both have to be {base:#x}",
-                program.package,
-                raw.base,
-                raw.entry
-            );
+        if raw.base != program.base {
+            bail!("{} begins at {:#x} instead of {:#x}", program.package, raw.base, program.base);
+        }
+        if program.entry_first && raw.entry != raw.base {
+            bail!("{} is entered at {:#x}, not at its first byte", program.package, raw.entry);
         }
         Ok(raw)
     }
@@ -120,7 +122,8 @@ pub fn build(workspace: &Workspace, toolchain: &Toolchain, program: &Program) ->
     if diagnostics.contains("warning") {
         eprint!("{diagnostics}");
     }
-    let path = executable(&messages).with_context(|| format!("cargo named no file for {}", program.package))?;
+    let path =
+        executable(&messages).with_context(|| format!("cargo named no file for {}", program.package))?;
     let elf = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(Built { path, elf })
 }

@@ -8,7 +8,7 @@ use crate::process::{self, Stream};
 use crate::window;
 use crate::workspace::{RunDirectory, Workspace};
 use anyhow::{Context, Result};
-use remote_core_supervisor::{Config, Supervisor};
+use remote_core_supervisor::{Config, ControlWord, Report, Supervisor, WINDOW, WINDOW_BYTES};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,20 +16,32 @@ use std::time::{Duration, Instant};
 /// Board that this machine is: names the manifest.
 const BOARD: &str = "qemu";
 const EMULATOR: &str = "qemu-system-aarch64";
-const REMOTE_EMULATOR: &str = "qemu-system-arm";
 const PAYLOAD_ADDRESS: u64 = 0x6000_0000;
+
+/// What a run is about.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// Keys that the partition trusts.
+    pub keys: &'a [Key],
+    /// What the payload does.
+    pub parameters: &'a Parameters,
+    /// What the window holds before anybody writes it.
+    pub fill: u8,
+    /// The longest that it may take.
+    pub limit: Duration,
+}
 
 /// What a run left behind.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The console.
-    pub lines: Vec<Line>,
     /// The console as it came.
     pub console: String,
     /// Everything wrong with the run itself, whatever the payload says: no end in order, violations of FF-A's rules.
     pub problems: Vec<String>,
-    /// How often the remote core was released from reset.
-    pub releases: u32,
+    /// What the remote core did.
+    pub remote: Report,
+    /// Device address of the last boot, as the control page holds it.
+    pub boot_address: u32,
     /// From the emulator's start to its end.
     pub elapsed: Duration,
 }
@@ -41,54 +53,59 @@ pub struct Outcome {
 pub fn run(
     workspace: &Workspace,
     images: &Images,
-    keys: &[Key],
-    parameters: &Parameters,
-    limit: Duration,
+    run: &Run<'_>,
     mut on_line: impl FnMut(&str, &Line),
 ) -> Result<Outcome> {
     let directory = RunDirectory::create(workspace)?;
-    let blob = manifest::compile(workspace, &directory, BOARD, keys)?;
+    let blob = manifest::compile(workspace, &directory, BOARD, run.keys)?;
     let flash = package::flash(&images.el3_spmc, &package::pack(&blob, &images.partition)?)?;
     let flash = directory.write("flash.bin", &flash)?;
     let payload = directory.write("payload.bin", &images.payload)?;
-    let told = directory.write("parameters.txt", &parameters.bytes()?)?;
-    let window = window::create(&directory.path().join("window.bin"))?;
+    let told = directory.write("parameters.txt", &run.parameters.bytes()?)?;
+    let window = directory.path().join("window.bin");
+    window::create(&window, run.fill)?;
 
     let mut command = process::command(EMULATOR);
     describe_machine(&mut command, &flash, &window);
     load(&mut command, &payload, PAYLOAD_ADDRESS);
     load(&mut command, &told, parameters::ADDRESS);
-    for file in parameters.files() {
+    for file in run.parameters.files() {
         load(&mut command, &file.path, file.address);
     }
 
-    let supervisor = Supervisor::start(supervisor_config(images, &window, &directory)?)
-        .context("the remote core's supervisor does not start")?;
+    let configuration = Config::new(&window, &images.boot_rom, directory.path().join("remote-core.log"));
+    let supervisor =
+        Supervisor::start(configuration).context("the remote core's supervisor does not start")?;
     let begun = Instant::now();
     let (mut lines, mut console) = (Vec::new(), String::new());
-    let ended = process::run(command, limit, |stream, text| {
+    let ended = process::run(command, run.limit, |stream, text| {
         console.push_str(text);
         console.push('\n');
-        let line = if stream == Stream::Output { Line::parse(text) } else { Line::parse(&format!("{EMULATOR}: {text}")) };
+        let line = if stream == Stream::Output {
+            Line::parse(text)
+        } else {
+            Line::parse(&format!("{EMULATOR}: {text}"))
+        };
         on_line(text, &line);
         lines.push(line);
         Ok(())
     });
     let elapsed = begun.elapsed();
-    let supervised = supervisor.finish();
+    let remote = supervisor.finish();
     process::check_interrupt()?;
 
     let mut problems = problems(&lines);
     match ended {
         Ok(status) if status.success() => {}
         Ok(status) => problems.push(format!("the emulator ended with {status}")),
-        Err(error) => problems.push(format!("{error:#} (limit {} s)", limit.as_secs())),
+        Err(error) => problems.push(format!("{error:#} (limit {} s)", run.limit.as_secs())),
     }
-    if let Err(error) = supervised {
-        problems.push(format!("the remote core's supervisor: {error}"));
+    problems.extend(remote.failures.iter().map(|failure| format!("remote core: {failure}")));
+    if window::control_word(&window, ControlWord::Releases)? != remote.releases {
+        problems.push("the control page and the supervisor disagree about the number of releases".to_owned());
     }
-    let releases = window::releases(&window)?;
-    Ok(Outcome { lines, console, problems, releases, elapsed })
+    let boot_address = window::control_word(&window, ControlWord::BootAddress)?;
+    Ok(Outcome { console, problems, remote, boot_address, elapsed })
 }
 
 /// What the EL3 firmware's lines say against the run.
@@ -110,17 +127,18 @@ fn describe_machine(command: &mut Command, flash: &Path, window: &Path) {
     command.args(["-cpu", "max,sme=off,pauth-impdef=on", "-smp", "1"]);
     command.args(["-m", "768M,slots=2,maxmem=4G", "-nic", "none", "-display", "none", "-monitor", "none"]);
     command.arg("-bios").arg(flash);
-    let backend =
-        format!("memory-backend-file,id=window,size={}M,mem-path={},share=on", window::SIZE >> 20, option(window));
+    let backend = format!(
+        "memory-backend-file,id=window,size={}M,mem-path={},share=on",
+        WINDOW_BYTES >> 20,
+        option(window)
+    );
     command.arg("-object").arg(backend);
-    command.arg("-device").arg(format!("pc-dimm,memdev=window,addr={:#x}", window::BASE));
+    command.arg("-device").arg(format!("pc-dimm,memdev=window,addr={:#x}", WINDOW));
     command.args(["-serial", "stdio"]);
 }
 
 fn load(command: &mut Command, file: &Path, address: u64) {
-    command
-        .arg("-device")
-        .arg(format!("loader,file={},addr={address:#x},force-raw=on", option(file)));
+    command.arg("-device").arg(format!("loader,file={},addr={address:#x},force-raw=on", option(file)));
 }
 
 /// A path inside an emulator option, where a comma has to be doubled.

@@ -1,2 +1,98 @@
-//! The front door.
-fn main() {}
+//! The project's front door: builds everything, runs it in the emulator, tests it, measures the partition.
+#![forbid(unsafe_code)]
+
+mod console;
+mod demo;
+mod elf;
+mod firmware;
+mod image;
+mod machine;
+mod manifest;
+mod package;
+mod parameters;
+mod process;
+mod progress;
+mod report;
+mod setup;
+mod sign;
+mod test;
+mod toolchain;
+mod window;
+mod workspace;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Something went wrong, or the command line was not understood.
+const FAILED: u8 = 1;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, about, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install what building and running need: Rust targets, the emulator, the devicetree compiler
+    Setup,
+    /// Build the bare-metal programs
+    Build,
+    /// Load, start, watch, stop and release firmware on the emulated remote core, step by step
+    #[command(
+        after_help = "Exit codes: 0 all steps succeeded, 1 a step failed or the command could not run, \
+                            3 the partition refused the image"
+    )]
+    Demo(demo::Options),
+    /// Run every check; the last line has the counts
+    Test(test::Options),
+    /// Show the sizes of the partition's image beside their limits
+    Image(image::Options),
+}
+
+fn main() -> ExitCode {
+    let command_line = match CommandLine::try_parse() {
+        Ok(command_line) => command_line,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
+        }
+    };
+    let code = process::catch_interrupts().and_then(|()| run(&command_line.command));
+    match code {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<u8> {
+    match command {
+        Command::Setup => {
+            let toolchain = setup::ensure()?;
+            println!("everything is there; the bare-metal programs are built with {}", toolchain.name());
+            Ok(0)
+        }
+        Command::Build => {
+            let workspace = workspace::Workspace::find()?;
+            let images = firmware::build_all(&workspace, &setup::ensure()?)?;
+            for (name, size) in [
+                ("partition", images.partition.len()),
+                ("EL3 firmware", images.el3_spmc.len()),
+                ("payload", images.payload.len()),
+                ("remote core's firmware (ELF)", images.remote_firmware.len()),
+            ] {
+                println!("{name}: {size} bytes");
+            }
+            println!("raw images: {}", workspace.output()?.display());
+            Ok(0)
+        }
+        Command::Demo(options) => demo::run(options),
+        Command::Test(options) => test::run(options),
+        Command::Image(options) => image::run(options),
+    }
+}

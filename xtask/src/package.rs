@@ -15,7 +15,11 @@ const PACKAGE_MAX: usize = 0x10_0000;
 /// Packs manifest and raw image as sptool does: header, manifest at 0x1000, image at 0x4000.
 pub fn pack(manifest: &[u8], image: &[u8]) -> Result<Vec<u8>> {
     if manifest.len() > IMAGE_OFFSET - MANIFEST_OFFSET {
-        bail!("the manifest has {} bytes, the package has room for {:#x}", manifest.len(), IMAGE_OFFSET - MANIFEST_OFFSET);
+        bail!(
+            "the manifest has {} bytes, the package has room for {:#x}",
+            manifest.len(),
+            IMAGE_OFFSET - MANIFEST_OFFSET
+        );
     }
     if IMAGE_OFFSET + image.len() > PACKAGE_MAX {
         bail!("the package would exceed {PACKAGE_MAX:#x} bytes");
@@ -39,7 +43,10 @@ pub fn pack(manifest: &[u8], image: &[u8]) -> Result<Vec<u8>> {
 /// Puts the EL3 firmware at 0 and the package where the firmware looks for it.
 pub fn flash(el3_firmware: &[u8], package: &[u8]) -> Result<Vec<u8>> {
     if el3_firmware.len() > PACKAGE_IN_FLASH {
-        bail!("the EL3 firmware has {} bytes, the flash has room for {PACKAGE_IN_FLASH:#x}", el3_firmware.len());
+        bail!(
+            "the EL3 firmware has {} bytes, the flash has room for {PACKAGE_IN_FLASH:#x}",
+            el3_firmware.len()
+        );
     }
     let mut flash = el3_firmware.to_vec();
     // Erased flash reads ones.

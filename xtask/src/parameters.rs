@@ -8,8 +8,8 @@ pub const ADDRESS: u64 = 0x5000_0000;
 const MAX: usize = 16 << 10;
 /// Where the first file goes.
 const FILES: u64 = 0x5010_0000;
-/// Where the payload itself begins.
-const FILES_END: u64 = 0x6000_0000;
+/// Where the room for files ends.
+const FILES_END: u64 = 0x5800_0000;
 const PAGE: u64 = 0x1000;
 
 /// A file that the emulator puts into the payload's memory.
@@ -52,7 +52,11 @@ impl Parameters {
         let address = self.next;
         let end = address.saturating_add(length).div_ceil(PAGE).saturating_mul(PAGE).saturating_add(PAGE);
         if length == 0 || end > FILES_END {
-            bail!("{} has {length} bytes, the payload has room for 1 to {}", path.display(), FILES_END - address);
+            bail!(
+                "{} has {length} bytes, the payload has room for 1 to {}",
+                path.display(),
+                FILES_END - address
+            );
         }
         self.next = end;
         self.files.push(Placed { path, address });
@@ -62,7 +66,8 @@ impl Parameters {
 
     /// The bytes for [`ADDRESS`].
     pub fn bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes: Vec<u8> = self.lines.iter().flat_map(|line| format!("{line}\n").into_bytes()).collect();
+        let mut bytes: Vec<u8> =
+            self.lines.iter().flat_map(|line| format!("{line}\n").into_bytes()).collect();
         bytes.push(0);
         if bytes.len() > MAX {
             bail!("the payload's parameters have {} bytes, it reads {MAX}", bytes.len());

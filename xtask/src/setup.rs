@@ -16,6 +16,8 @@ const PROGRAMS: [(&str, &str); 3] = [
 /// Debian's Rust toolchain, for machines whose own toolchain can't get the bare-metal targets.
 const DEBIAN_TOOLCHAIN: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 
+/// Never at the price of a package that is there: Debian's Rust toolchains conflict with each other.
+const INSTALL: [&str; 4] = ["install", "-y", "--no-install-recommends", "--no-remove"];
 const INSTALL_LIMIT: Duration = Duration::from_secs(1200);
 
 /// Installs what is missing and returns the toolchain for the bare-metal programs.
@@ -81,6 +83,24 @@ pub fn ensure_toolchain() -> Result<Toolchain> {
     )
 }
 
+/// Adds the formatter and the linter where rustup can; the checks that need them say so if they are missing.
+pub fn ensure_components() {
+    let missing = |name: &str| {
+        let mut command = process::command(toolchain::cargo());
+        command.args([name, "--version"]);
+        process::capture(command, Duration::from_secs(60)).is_err()
+    };
+    if process::find_program("rustup").is_none() || !(missing("fmt") || missing("clippy")) {
+        return;
+    }
+    let step = progress::step("installing Rust components rustfmt clippy");
+    let mut command = process::command("rustup");
+    command.args(["component", "add", "rustfmt", "clippy"]);
+    if let Err(error) = run(command, &step) {
+        eprintln!("xtask: rustup could not add them: {error:#}");
+    }
+}
+
 fn add_targets() -> Result<()> {
     let missing: Vec<&str> = [toolchain::AARCH64, toolchain::THUMB]
         .into_iter()
@@ -101,15 +121,14 @@ fn install(packages: &[&str]) -> Result<()> {
         bail!("missing: {list}; to install them takes root: run `apt-get install {list}` as root");
     };
     let step = progress::step(format!("installing Debian packages {list}"));
-    if apt(prefix, &["install", "-y", "--no-install-recommends"], packages, &step).is_ok() {
+    if apt(prefix, &INSTALL, packages, &step).is_ok() {
         return Ok(());
     }
     // An index that was never fetched, or is too old, is the usual reason.
     process::check_interrupt()?;
     step.detail("apt-get update");
     apt(prefix, &["update"], &[], &step).context("apt-get update failed")?;
-    apt(prefix, &["install", "-y", "--no-install-recommends"], packages, &step)
-        .with_context(|| format!("could not install {list}"))
+    apt(prefix, &INSTALL, packages, &step).with_context(|| format!("could not install {list}"))
 }
 
 /// What to put before a command that needs root: nothing for root, sudo if there is one.

@@ -23,13 +23,15 @@ pub fn hash_table(elf: &[u8]) -> Result<Vec<u8>, &'static str> {
     let count = usize::from(header.program_header_count.get());
     let outside = "the program headers lie outside the file";
     let (program_headers, _) =
-        <[ProgramHeader]>::ref_from_prefix_with_elems(elf.get(start..).ok_or(outside)?, count).map_err(|_| outside)?;
+        <[ProgramHeader]>::ref_from_prefix_with_elems(elf.get(start..).ok_or(outside)?, count)
+            .map_err(|_| outside)?;
     let mut table = Vec::new();
     for program_header in program_headers {
         let start = program_header.offset.get() as usize;
         let size = program_header.file_size.get() as usize;
         // An empty segment's offset means nothing.
-        let bytes = if size == 0 { Some(&[][..]) } else { elf.get(start..).and_then(|rest| rest.get(..size)) };
+        let bytes =
+            if size == 0 { Some(&[][..]) } else { elf.get(start..).and_then(|rest| rest.get(..size)) };
         table.extend_from_slice(program_header.as_bytes());
         table.extend(Sha256::digest(bytes.ok_or("a segment lies outside the file")?));
     }

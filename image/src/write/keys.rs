@@ -91,7 +91,8 @@ impl OwnedPublicKey {
     /// # Errors
     /// [`WriteError::Key`].
     pub fn from_der(bytes: &[u8]) -> Result<Self, WriteError> {
-        let key = RsaPublicKey::from_public_key_der(bytes).map_err(|error| WriteError::Key(error.to_string()))?;
+        let key =
+            RsaPublicKey::from_public_key_der(bytes).map_err(|error| WriteError::Key(error.to_string()))?;
         Self::from_rsa(&key)
     }
 
@@ -100,7 +101,8 @@ impl OwnedPublicKey {
     /// # Errors
     /// [`WriteError::Key`].
     pub fn from_pem(text: &str) -> Result<Self, WriteError> {
-        let key = RsaPublicKey::from_public_key_pem(text).map_err(|error| WriteError::Key(error.to_string()))?;
+        let key =
+            RsaPublicKey::from_public_key_pem(text).map_err(|error| WriteError::Key(error.to_string()))?;
         Self::from_rsa(&key)
     }
 

@@ -71,7 +71,11 @@ fn alone<'a>(processor: &Processor<'a>) -> Result<(), ManifestError<'a>> {
 }
 
 /// Checks that neither regions nor registers of a processor touch a range.
-fn apart<'a>(processor: &Processor<'a>, range: &PhysicalRange, other: &'a str) -> Result<(), ManifestError<'a>> {
+fn apart<'a>(
+    processor: &Processor<'a>,
+    range: &PhysicalRange,
+    other: &'a str,
+) -> Result<(), ManifestError<'a>> {
     regions_apart(processor, range, other)?;
     if let Some(own) = processor.registers.iter().find(|own| own.overlaps(range)) {
         return Err(ManifestError::Overlap { processor: processor.name, start: own.start, other });

@@ -78,8 +78,7 @@ impl Mailbox {
         let length = retrieve.write(description).map_err(RetrieveError::Descriptor)? as u64;
         self.send(description);
         // Total and fragment length; no buffer of its own, so the descriptor is in the TX buffer.
-        let answer =
-            request(FuncId::MemRetrieveReq32, &[length, length, 0, 0], &[FuncId::MemRetrieveResp])?;
+        let answer = request(FuncId::MemRetrieveReq32, &[length, length, 0, 0], &[FuncId::MemRetrieveResp])?;
         let (total, fragment) = (low_half(answer[1]), low_half(answer[2]));
         self.receive(description);
         if total == fragment && total <= SIZE {

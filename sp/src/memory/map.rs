@@ -29,8 +29,7 @@ pub const PAGE_SIZE: u64 = 4096;
 
 const NEVER_EXECUTE: El1Attributes = El1Attributes::PXN.union(El1Attributes::UXN);
 const PRESENT: El1Attributes = El1Attributes::VALID.union(El1Attributes::ACCESSED);
-const WRITE_BACK: El1Attributes =
-    PRESENT.union(ATTRIBUTES_WRITE_BACK).union(El1Attributes::INNER_SHAREABLE);
+const WRITE_BACK: El1Attributes = PRESENT.union(ATTRIBUTES_WRITE_BACK).union(El1Attributes::INNER_SHAREABLE);
 const CODE: El1Attributes = WRITE_BACK.union(El1Attributes::READ_ONLY).union(El1Attributes::UXN);
 const CONSTANTS: El1Attributes = WRITE_BACK.union(El1Attributes::READ_ONLY).union(NEVER_EXECUTE);
 const VARIABLES: El1Attributes = WRITE_BACK.union(NEVER_EXECUTE);
@@ -87,9 +86,8 @@ static MAP: Mutex<Option<Map>> = Mutex::new(None);
 pub unsafe fn start() -> Result<(), MapFailure> {
     // SAFETY: called once, says our caller.
     let pool = unsafe { Pool::new() };
-    let mut map = Map {
-        mapping: Mapping::with_asid_and_va_range(pool, 0, ROOT_LEVEL, El1And0, VaRange::Lower),
-    };
+    let mut map =
+        Map { mapping: Mapping::with_asid_and_va_range(pool, 0, ROOT_LEVEL, El1And0, VaRange::Lower) };
     map.identity(layout::text(), CODE)?;
     map.identity(layout::rodata(), CONSTANTS)?;
     for range in [layout::data(), layout::stack(), layout::exception_stack(), layout::heap()] {

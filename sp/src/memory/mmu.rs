@@ -1,8 +1,6 @@
 //! Switches the MMU and the caches on, with the memory types that the tables refer to.
 use super::layout;
-use aarch64_cpu::registers::{
-    ID_AA64MMFR0_EL1, MAIR_EL1, ReadWriteable, Readable, TCR_EL1, TTBR0_EL1, Writeable,
-};
+use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, MAIR_EL1, Readable, TCR_EL1, TTBR0_EL1, Writeable};
 use aarch64_paging::descriptor::{El1Attributes, PhysicalAddress};
 use aarch64_paging::mair::{Mair, MairAttribute, NormalMemory};
 use core::arch::asm;

@@ -63,6 +63,9 @@ impl Translation<El1Attributes> for Pool {
 
     fn physical_to_virtual(&self, address: PhysicalAddress) -> NonNull<PageTable<El1Attributes>> {
         // Only addresses that `allocate_table` returned come back; the image's physical and virtual addresses are the same.
-        (0..TABLES).map(Self::table).find(|table| table.addr().get() == address.0).expect("a table of this pool")
+        (0..TABLES)
+            .map(Self::table)
+            .find(|table| table.addr().get() == address.0)
+            .expect("a table of this pool")
     }
 }

@@ -104,6 +104,9 @@ fn the_dead_answer_what_was_pending() {
     let response = registers(&[0xC400_0070, 0x8001_0000, 0, 0xFFFF_3024]);
     assert_eq!(answer_of_the_dead(IDENTITY, &pending), Some(response));
     assert_eq!(answer_of_the_dead(IDENTITY, &registers(&[])), None);
+    let narrow = registers(&[0x8400_006F, 0x0000_8001, 0, 1]);
+    let response = registers(&[0x8400_0070, 0x8001_0000, 0, 0xFFFF_3024]);
+    assert_eq!(answer_of_the_dead(IDENTITY, &narrow), Some(response));
 }
 
 /// Function ids near and far from those of FF-A.

@@ -11,7 +11,7 @@ pub fn line(text: Arguments) {
     // there is one CPU, interrupts are masked, and an exception never returns, so no other pointer to it is used meanwhile.
     let mut uart = Uart::new(unsafe { UniqueMmioPointer::new(registers) });
     // Writing to the UART can't fail.
-    let _ = writeln!(uart, "[NS] {text}\r");
+    let _ = writeln!(uart, "[NS] {text}");
 }
 
 /// Prints one line.

@@ -3,14 +3,21 @@
 //! One CPU, no MMU, no interrupts. Everything it says goes to the console line by line, for a person and for the host's runner.
 #![no_std]
 #![no_main]
+#![allow(
+    clippy::result_large_err,
+    reason = "there is no heap to put the text of a failure on, and it travels once"
+)]
 
 mod buffers;
 mod console;
+mod context;
 mod demo;
+mod framework;
 mod machine;
 mod memory;
 mod observe;
 mod parameters;
+mod tests;
 mod transport;
 
 use core::panic::PanicInfo;
@@ -24,7 +31,7 @@ extern "C" fn payload_main() -> ! {
     let parameters = Parameters::read();
     match parameters.mode() {
         Some(Mode::Demo) => demo::run(&parameters),
-        Some(Mode::Test) => {}
+        Some(Mode::Test) => tests::run(parameters),
         None => say!("demo failed parameters: no mode=demo or mode=test at {:#x}", memory::PARAMETERS),
     }
     machine::power_off()
@@ -38,7 +45,9 @@ extern "C" fn payload_exception(vector: u64, syndrome: u64, link: u64, address: 
 
 #[panic_handler]
 fn panic(information: &PanicInfo) -> ! {
-    say!("panic: {information}");
-    say!("demo failed panic");
+    if !framework::panicked(format_args!("{information}")) {
+        say!("info {information}");
+        say!("demo failed panic");
+    }
     machine::power_off()
 }

@@ -58,6 +58,8 @@ pub struct Signs {
     pub trace: Option<(u64, u32)>,
     /// Physical address of the heartbeat word.
     pub heartbeat: Option<u64>,
+    /// Physical address of the word by which the firmware takes requests.
+    pub request: Option<u64>,
 }
 
 /// Finds them in a table.
@@ -70,10 +72,12 @@ pub fn signs(table: &Table) -> Signs {
                 signs.trace = physical(device_address, length).map(|address| (address, length));
             }
             Entry::Vendor { kind: VENDOR_KIND, data } => {
-                let first = data.first_chunk().map(|word| u32::from_le_bytes(*word));
-                signs.heartbeat = first
-                    .and_then(|device_address| physical(device_address, 4))
-                    .filter(|address| address.is_multiple_of(4));
+                let mut words = data.chunks_exact(4).map(|word| {
+                    let device_address = u32::from_le_bytes(word.try_into().ok()?);
+                    physical(device_address, 4).filter(|address| address.is_multiple_of(4))
+                });
+                signs.heartbeat = words.next().flatten();
+                signs.request = words.next().flatten();
             }
             _ => {}
         }

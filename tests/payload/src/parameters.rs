@@ -1,4 +1,18 @@
-//! What the host wants: lines of `key=value`, put into RAM before the start.
+//! What the host wants: lines of `key=value` in ASCII, ended by a zero byte, put into RAM before the start.
+//!
+//! | key | in mode | value |
+//! |---|---|---|
+//! | mode | | `demo` or `test` |
+//! | processor | both | id of the remote processor, 0 if absent |
+//! | image | demo | file to load |
+//! | watch | demo | physical address of a word of the window to watch |
+//! | no-start | demo | `1`: load, show the resource table, release |
+//! | test | test | prefix of the names to run; repeatable; all if absent |
+//! | sample, second | test | files that load |
+//! | firmware | test | this project's own firmware |
+//! | vector | test | file and what has to happen to it: `load`, `before:REFUSAL` or `after:REFUSAL` (the claim); repeatable |
+//!
+//! A file is `NAME,ADDRESS,LENGTH`: physical address in hexadecimal, length in bytes.
 use crate::memory;
 use remoteproc_abi::FFA_PAGE_SIZE;
 use remoteproc_abi::memory_descriptor::Constituent;
@@ -32,6 +46,7 @@ impl File {
 }
 
 /// The parameters.
+#[derive(Clone, Copy)]
 pub struct Parameters {
     text: &'static str,
 }
@@ -72,6 +87,12 @@ impl Parameters {
     /// Returns the processor to use.
     pub fn processor(&self) -> u32 {
         self.value("processor").and_then(number).and_then(|id| u32::try_from(id).ok()).unwrap_or(0)
+    }
+
+    /// Tells whether a test is to run: all are, unless prefixes are given.
+    pub fn chooses(&self, name: &str) -> bool {
+        let mut prefixes = self.values("test").peekable();
+        prefixes.peek().is_none() || prefixes.any(|prefix| name.starts_with(prefix))
     }
 
     /// Returns the file behind a key.

@@ -186,13 +186,14 @@ impl Ending {
         (!killed).then_some(EventKind::EmulatorEnded)
     }
 
-    /// Exit status and the first line of what the emulator said.
+    /// Exit status and the line in which the emulator said why, if it did.
     pub(crate) fn text(&self) -> String {
         let status = match &self.status {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        match self.output.lines().find(|line| !line.trim().is_empty()) {
+        let reason = self.output.lines().find(|line| !line.trim().is_empty() && !line.contains("warning:"));
+        match reason {
             Some(line) => format!("{status}: {line}"),
             None => status,
         }
@@ -298,5 +299,27 @@ mod tests {
             "qemu: fatal: Lockup: can't escalate 3 to HardFault (current priority -1)\n\nR00=0\n"
         ));
         assert!(!locked_up("qemu-system-arm: could not open Lockup.bin\n"));
+    }
+
+    fn ending(raw_status: i32, output: &str, messages: &[Message]) -> Ending {
+        Ending {
+            status: Ok(ExitStatus::from_raw(raw_status)),
+            output: output.into(),
+            messages: messages.into(),
+        }
+    }
+
+    #[test]
+    fn what_happened_before_the_kill_counts() {
+        assert_eq!(ending(KILL, "", &[Message::Other]).crash(), None);
+        assert_eq!(
+            ending(KILL, "", &[Message::Other, Message::GuestReset]).crash(),
+            Some(EventKind::GuestReset)
+        );
+        assert_eq!(ending(KILL, "", &[Message::Watchdog]).crash(), Some(EventKind::Watchdog));
+        // 6 is SIGABRT, 0x100 is exit code 1.
+        assert_eq!(ending(6, "qemu: fatal: Lockup: x\n", &[]).crash(), Some(EventKind::Lockup));
+        assert_eq!(ending(6, "assertion failed\n", &[]).crash(), Some(EventKind::EmulatorEnded));
+        assert_eq!(ending(0x100, "", &[]).crash(), Some(EventKind::EmulatorEnded));
     }
 }

@@ -135,3 +135,47 @@ impl ResetLine {
         result
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::{Window, create_window};
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    /// The script ends its work before the hold, and nobody looks between: only the hold can find the event.
+    fn event_found_by_hold(last_act: &str) -> Vec<EventKind> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let script = format!(
+            "#!/bin/sh\necho '{{\"QMP\": {{}}}}'\nread line; echo '{{\"return\": {{}}}}'\n\
+             read line; echo '{{\"event\": \"RESUME\"}}'\n{last_act}\n"
+        );
+        fs::write(path("emulator"), script).unwrap();
+        fs::set_permissions(path("emulator"), Permissions::from_mode(0o755)).unwrap();
+        create_window(&path("window"), 0).unwrap();
+        let mut config = Config::new(path("window"), path("rom"), path("log"));
+        config.qemu = path("emulator");
+        let log = Log::create(&config.log).unwrap();
+        let control = Control::prepare(Window::open(&config.window).unwrap()).unwrap();
+        let mut line = ResetLine::new(config, log, control);
+        assert_eq!(line.release(0).unwrap(), CommandResult::Done);
+        if let Some(emulator) = &mut line.emulator {
+            emulator.await_exit();
+        }
+        line.hold().unwrap();
+        let window = Window::open(&path("window")).unwrap();
+        let word = |word: crate::ControlWord| window.word(word.physical_address()).unwrap();
+        assert_eq!(word(crate::ControlWord::State), State::Held as u32);
+        assert_eq!(word(crate::ControlWord::EventSequence) as usize, line.report.events.len());
+        line.report.events.iter().map(|event| event.kind).collect()
+    }
+
+    #[test]
+    fn a_hold_finds_what_happened_before_it() {
+        let reset = r#"echo '{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-reset"}}'"#;
+        assert_eq!(event_found_by_hold(reset), [EventKind::GuestReset]);
+        assert_eq!(event_found_by_hold("echo 'qemu: fatal: Lockup' >&2; exit 134"), [EventKind::Lockup]);
+        assert_eq!(event_found_by_hold("exit 1"), [EventKind::EmulatorEnded]);
+    }
+}

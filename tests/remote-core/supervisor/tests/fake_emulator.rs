@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Bench, DONE, LIMIT, processes, wait_until};
+use common::{Bench, DONE};
 use remote_core_supervisor::{
     CONTROL_MAGIC, Command, ControlWord, EventKind, State, Supervisor, read_window,
 };
@@ -54,7 +54,7 @@ impl Fake {
     }
 }
 
-/// `sleep` does not have the window on its command line, so such a process is looked for by its parent's script.
+/// No process of this test program's is left, not even an ended one that nobody waited for.
 fn assert_no_children() {
     let me = std::process::id().to_string();
     let ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -101,19 +101,17 @@ fn release_and_hold() {
 
 #[test]
 fn a_release_is_acknowledged_only_when_the_core_runs() {
-    let fake = Fake::new(&[STARTS, "sleep 0.5\n", RUNS, STAYS]);
+    let fake = Fake::new(&[STARTS, "sleep 0.6\n", RUNS, STAYS]);
     let mut bench = fake.bench();
     bench.send(Command::Release as u32, 0x8000_0000);
     let start = Instant::now();
-    while !bench.acknowledged() {
-        if bench.state() != State::Running as u32 {
-            assert_eq!(bench.control(ControlWord::Releases) > 0, false, "counted before it ran");
-        }
-        assert!(start.elapsed() < LIMIT);
-        std::thread::sleep(Duration::from_millis(1));
+    while start.elapsed() < Duration::from_millis(300) {
+        assert!(!bench.acknowledged());
+        assert_eq!((bench.state(), bench.control(ControlWord::Releases)), (State::Held as u32, 0));
+        std::thread::sleep(Duration::from_millis(5));
     }
-    assert!(start.elapsed() >= Duration::from_millis(500), "acknowledged after {:?}", start.elapsed());
     assert_eq!(bench.result(), DONE);
+    assert_eq!((bench.state(), bench.control(ControlWord::Releases)), (State::Running as u32, 1));
 }
 
 #[test]
@@ -232,16 +230,14 @@ fn a_lockup_faster_than_the_emulators_own_news_is_a_release_and_a_lockup() {
 }
 
 #[test]
-fn a_crash_that_meets_a_hold_is_not_lost() {
+fn a_crash_that_meets_a_hold_is_reported_once() {
     let fake = Fake::new(&[STARTS, RUNS, "echo 'qemu: fatal: Lockup' >&2; kill -ABRT $$\n"]);
     let mut bench = fake.bench();
-    for count in 1..=20 {
-        // Both commands at once: the hold is seen right after the release is acknowledged.
+    for count in 1..=20_u64 {
         assert_eq!(bench.release(0x8000_0000), DONE);
-        std::thread::sleep(Duration::from_micros(u64::from(count) * 100));
-        if bench.hold() == DONE {
-            assert_eq!(bench.state(), State::Held as u32);
-        }
+        std::thread::sleep(Duration::from_micros(count * 100));
+        assert_eq!(bench.hold(), DONE);
+        assert_eq!(bench.state(), State::Held as u32);
     }
     let report = bench.finish();
     // A hold may come before the script's crash, but whatever was reported must be the lockup, once per release.
@@ -253,24 +249,11 @@ fn a_crash_that_meets_a_hold_is_not_lost() {
 }
 
 #[test]
-fn an_event_in_the_channel_at_a_hold_is_reported() {
-    // The event and the hold are both there before the supervisor looks: the process is stopped while they come.
-    let reset = r#"echo '{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-reset"}}'; "#;
-    let fake = Fake::new(&[STARTS, RUNS, "sleep 0.05\n", reset, STAYS]);
-    let mut bench = fake.bench();
-    assert_eq!(bench.release(0x8000_0000), DONE);
-    bench.wait_for_events(1);
-    assert_eq!(bench.hold(), DONE);
-    assert_eq!(bench.control(ControlWord::EventSequence), 1, "reported once");
-    assert_eq!(bench.state(), State::Held as u32);
-}
-
-#[test]
 fn dropping_the_supervisor_ends_the_process() {
     let fake = Fake::new(&[STARTS, RUNS, STAYS]);
     let mut bench = fake.bench();
     assert_eq!(bench.release(0x8000_0000), DONE);
-    bench.drop_supervisor();
+    bench.supervisor = None;
     assert_no_children();
     assert_eq!(bench.state(), State::Held as u32);
 }
@@ -290,5 +273,4 @@ fn start_needs_window_and_boot_rom() {
     remote_core_supervisor::create_window(&window, 0).unwrap();
     assert!(start(&window, &directory.join("no-rom")).unwrap_err().to_string().contains("no-rom"));
     start(&window, &rom).unwrap();
-    assert!(wait_until(|| processes(&window).is_empty()));
 }

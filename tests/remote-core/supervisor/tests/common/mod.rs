@@ -17,7 +17,8 @@ pub const DONE: u32 = 0;
 pub struct Bench {
     pub directory: TempDir,
     pub window: PathBuf,
-    supervisor: Option<Supervisor>,
+    /// None once it has ended.
+    pub supervisor: Option<Supervisor>,
     sequence: u32,
 }
 
@@ -94,11 +95,6 @@ impl Bench {
 
     pub fn finish(&mut self) -> Report {
         self.supervisor.take().unwrap().finish()
-    }
-
-    /// Ends the supervisor without asking for its report.
-    pub fn drop_supervisor(&mut self) {
-        self.supervisor = None;
     }
 
     pub fn log(&self) -> String {

@@ -1,0 +1,11 @@
+//! The container, read and written: golden vectors, answers, bit flips, every refusal, and pieces of any size.
+
+mod answers;
+mod board;
+mod chunks;
+mod elf;
+mod flips;
+mod forge;
+mod golden;
+mod refusals;
+mod tables;

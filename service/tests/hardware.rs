@@ -1,0 +1,152 @@
+//! Hardware that is slow, stuck, or does not keep others out of the processor's memory; and the partition's last act.
+mod support;
+
+use remoteproc_refusal::Refusal;
+use remoteproc_service::hardware::Observed;
+use remoteproc_service::lifecycle::State;
+use support::*;
+
+#[test]
+fn slow_hardware_is_polled() {
+    let mut bench = Bench::new();
+    bench.bring_to(State::Loaded);
+    bench.machine().drivers[0].be_slow(2);
+    in_progress(bench.start(KERNEL));
+    assert_eq!(bench.state(), State::Loaded, "not before the hardware has done it");
+    // Other requests do not get in between.
+    let answer = bench.load(KERNEL, M33, &sample());
+    bench.refused(KERNEL, answer, Refusal::IsRunning);
+    let answer = bench.release(KERNEL);
+    bench.refused(KERNEL, answer, Refusal::IsRunning);
+    in_progress(bench.start(KERNEL));
+    succeeded(bench.start(KERNEL));
+    assert_eq!(bench.state(), State::Running);
+
+    in_progress(bench.stop(KERNEL));
+    assert_eq!(bench.state(), State::Running);
+    let answer = bench.start(KERNEL);
+    bench.refused(KERNEL, answer, Refusal::IsStopped);
+    in_progress(bench.stop(KERNEL));
+    succeeded(bench.stop(KERNEL));
+    assert_eq!(bench.state(), State::Stopped);
+
+    let image = sample();
+    let handle = bench.share(KERNEL, &image);
+    let total = image.len() as u64;
+    for _ in 0..2 {
+        let answer = bench.load_handle(KERNEL, M33, handle, total);
+        in_progress(answer);
+        assert_eq!(answer.values, [0, total, 0, 0], "again from the start");
+    }
+    succeeded(bench.load_handle(KERNEL, M33, handle, total));
+
+    in_progress(bench.release(KERNEL));
+    assert_eq!(bench.state(), State::Loaded);
+    let answer = bench.start(KERNEL);
+    bench.refused(KERNEL, answer, Refusal::NotLoaded);
+    in_progress(bench.release(KERNEL));
+    succeeded(bench.release(KERNEL));
+    bench.assert_clear();
+}
+
+#[test]
+fn a_start_is_stopped_while_it_is_under_way() {
+    let mut bench = Bench::new();
+    bench.bring_to(State::Loaded);
+    bench.machine().drivers[0].be_slow(1);
+    in_progress(bench.start(KERNEL));
+    in_progress(bench.stop(KERNEL));
+    assert_eq!(bench.state(), State::Crashed, "nobody knows what it does");
+    succeeded(bench.stop(KERNEL));
+    assert_eq!(bench.state(), State::Stopped, "it may have run: it has to be loaded again");
+    let answer = bench.start(KERNEL);
+    bench.refused(KERNEL, answer, Refusal::IsStopped);
+}
+
+#[test]
+fn hardware_that_stays_busy_has_failed() {
+    for (state, steps) in [(State::Loaded, "start"), (State::Running, "stop"), (State::Loaded, "release")] {
+        let mut bench = Bench::new();
+        bench.bring_to(state);
+        bench.machine().drivers[0].be_slow(u32::MAX);
+        let ask = |bench: &mut Bench| match steps {
+            "start" => bench.start(KERNEL),
+            "stop" => bench.stop(KERNEL),
+            _ => bench.release(KERNEL),
+        };
+        in_progress(ask(&mut bench));
+        bench.machine().now += 5_000;
+        in_progress(ask(&mut bench));
+        bench.machine().now += 1;
+        let answer = ask(&mut bench);
+        bench.refused(KERNEL, answer, Refusal::HardwareFailed);
+        let expected = if steps == "start" { State::Crashed } else { state };
+        assert_eq!(bench.state(), expected, "{steps}");
+        // The next try has its own time.
+        let home =
+            |bench: &mut Bench| if steps == "release" { bench.release(KERNEL) } else { bench.stop(KERNEL) };
+        in_progress(home(&mut bench));
+        bench.machine().drivers[0].be_slow(0);
+        succeeded(home(&mut bench));
+    }
+}
+
+#[test]
+fn hardware_that_stays_busy_fails_a_load_before_the_claim() {
+    let mut bench = Bench::new();
+    bench.machine().drivers[0].be_slow(u32::MAX);
+    in_progress(bench.load(KERNEL, M33, &sample()));
+    assert_eq!(bench.state(), State::Offline);
+    bench.machine().now += 5_001;
+    let answer = bench.load(KERNEL, M33, &sample());
+    bench.refused(KERNEL, answer, Refusal::HardwareFailed);
+    assert_eq!(bench.state(), State::Offline);
+    bench.assert_untouched();
+}
+
+#[test]
+fn private_segments_are_hashed_again_at_start() {
+    let mut bench = Bench::new();
+    bench.bring_to(State::Loaded);
+    bench.machine().memory.poke(0x8010_0000, &[0xff]);
+    let answer = bench.start(KERNEL);
+    bench.refused(KERNEL, answer, Refusal::SegmentHashMismatch);
+    assert_eq!(bench.state(), State::Offline);
+    bench.assert_clear();
+    assert!(bench.machine().drivers[0].releases.is_empty());
+}
+
+#[test]
+fn where_hardware_isolates_start_hashes_nothing() {
+    let mut bench = Bench::with(board(), |machine| machine.drivers[0].enforces = true);
+    bench.bring_to(State::Loaded);
+    succeeded(bench.start(KERNEL));
+    assert!(!bench.take_seen().iter().any(|seen| matches!(seen, Seen::Read(..))));
+}
+
+#[test]
+fn without_isolation_and_consent_nothing_is_served() {
+    let mut board = board();
+    board.accept_no_isolation = false;
+    let mut bench = Bench::with(board, |machine| machine.drivers[1].enforces = true);
+    let answer = bench.load(KERNEL, M33, &sample());
+    bench.refused(KERNEL, answer, Refusal::IsolationFailed);
+    bench.assert_untouched();
+    succeeded(bench.load(KERNEL, M4, &vector("01-rsa2048-m4.sig")));
+}
+
+#[test]
+fn a_dying_partition_holds_what_is_loaded_and_leaves_what_runs() {
+    let mut bench = Bench::new();
+    bench.bring_to(State::Running);
+    succeeded(bench.load(VM, M4, &vector("01-rsa2048-m4.sig")));
+    bench.machine().drivers[1].be_slow(3);
+    bench.machine().drivers[1].state = Observed::Running;
+    bench.take_seen();
+    bench.service.hold_all_loading();
+    assert_eq!(bench.machine().drivers[0].state, Observed::Running);
+    assert_eq!(bench.machine().drivers[1].state, Observed::Held);
+    assert!(!bench.take_seen().contains(&Seen::Hold(0)));
+    bench.machine().drivers[1].be_slow(u32::MAX);
+    bench.service.hold_all_loading();
+}

@@ -1,0 +1,125 @@
+//! Clients' memory: shares that can be wrong in every way, whose bytes are read once, and which may change at any moment.
+use super::{Record, Seen};
+use remoteproc_service::client_memory::{ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved};
+use std::collections::BTreeMap;
+
+/// One share.
+#[derive(Clone, Debug)]
+pub struct Share {
+    pub owner: EndpointId,
+    pub lent: bool,
+    pub retrieved: Retrieved,
+    pub bytes: Vec<u8>,
+    /// What the retrieve answers instead.
+    pub retrieve_error: Option<MemoryError>,
+    /// What mapping answers instead.
+    pub map_error: Option<MemoryError>,
+    /// Reading a byte at or after this offset aborts.
+    pub aborts_at: Option<u64>,
+}
+
+struct Held {
+    handle: u64,
+    mapped: bool,
+    read: Vec<bool>,
+}
+
+/// What a hostile client does to its memory before each read: number of the read, and the bytes.
+type Hostility = Box<dyn FnMut(usize, &mut Vec<u8>)>;
+
+pub struct FakeClient {
+    pub shares: BTreeMap<u64, Share>,
+    pub hostility: Option<Hostility>,
+    pub reads: usize,
+    held: Option<Held>,
+    seen: Record,
+}
+
+impl FakeClient {
+    pub fn new(seen: Record) -> Self {
+        Self { shares: BTreeMap::new(), hostility: None, reads: 0, held: None, seen }
+    }
+
+    /// Shares bytes at a place that is normal memory on the fake board.
+    pub fn share(&mut self, owner: EndpointId, handle: u64, bytes: &[u8]) -> &mut Share {
+        let mut bytes = bytes.to_vec();
+        bytes.resize(bytes.len().next_multiple_of(4096), 0xee);
+        let mut retrieved = Retrieved { normal_world: true, ..Retrieved::default() };
+        let range = PhysicalRange { start: 0x4100_0000, size: bytes.len() as u64 };
+        if range.size > 0 {
+            retrieved.ranges.push(range).unwrap();
+        }
+        let share = Share {
+            owner,
+            lent: false,
+            retrieved,
+            bytes,
+            retrieve_error: None,
+            map_error: None,
+            aborts_at: None,
+        };
+        self.shares.insert(handle, share);
+        self.shares.get_mut(&handle).unwrap()
+    }
+
+    pub fn assert_nothing_held(&self) {
+        assert!(self.held.is_none(), "a handle is held after the answer");
+    }
+
+    fn held(&mut self, handle: u64) -> &mut Held {
+        self.held.as_mut().filter(|held| held.handle == handle).expect("the handle is held")
+    }
+}
+
+impl ClientMemory for FakeClient {
+    fn retrieve(&mut self, owner: EndpointId, handle: u64, lent: bool) -> Result<Retrieved, MemoryError> {
+        self.seen.borrow_mut().push(Seen::Retrieve(handle));
+        self.assert_nothing_held();
+        let share = self.shares.get(&handle).ok_or(MemoryError::UnknownHandle)?;
+        if share.owner != owner || share.lent != lent {
+            return Err(MemoryError::UnknownHandle);
+        }
+        if let Some(error) = share.retrieve_error {
+            return Err(error);
+        }
+        self.held = Some(Held { handle, mapped: false, read: vec![false; share.bytes.len()] });
+        Ok(share.retrieved.clone())
+    }
+
+    fn map(&mut self, handle: u64, retrieved: &Retrieved) -> Result<(), MemoryError> {
+        self.seen.borrow_mut().push(Seen::Map(handle));
+        let share = self.shares[&handle].clone();
+        assert_eq!(*retrieved, share.retrieved);
+        let held = self.held(handle);
+        assert!(!held.mapped, "mapped twice");
+        held.mapped = share.map_error.is_none();
+        share.map_error.map_or(Ok(()), Err)
+    }
+
+    fn read(&mut self, handle: u64, offset: u64, into: &mut [u8]) -> Result<(), MemoryError> {
+        self.seen.borrow_mut().push(Seen::ClientRead(handle, offset, into.len()));
+        assert!(into.len() <= 4096, "pieces of at most 4 KiB");
+        let (start, end) = (offset as usize, offset as usize + into.len());
+        let held = self.held(handle);
+        assert!(held.mapped, "read before it is mapped");
+        assert!(!held.read[start..end].contains(&true), "a byte at {start}..{end} is read twice");
+        held.read[start..end].fill(true);
+        let share = self.shares.get_mut(&handle).unwrap();
+        if let Some(hostility) = &mut self.hostility {
+            hostility(self.reads, &mut share.bytes);
+        }
+        self.reads += 1;
+        if share.aborts_at.is_some_and(|at| (end as u64) > at) {
+            return Err(MemoryError::Abort);
+        }
+        into.copy_from_slice(&share.bytes[start..end]);
+        Ok(())
+    }
+
+    fn relinquish(&mut self, handle: u64) {
+        self.seen.borrow_mut().push(Seen::Relinquish(handle));
+        if self.held.as_ref().is_some_and(|held| held.handle == handle) {
+            self.held = None;
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The one service of this partition, and the way to it from the message loop and from the end.
+use crate::client_memory::FfaMemory;
+use crate::machine::Hardware;
+use remoteproc_abi::door_d;
+use remoteproc_service::client_memory::EndpointId;
+use remoteproc_service::{Caller, Door, Service};
+use remoteproc_sp::message;
+use spin::{Mutex, Once};
+
+/// The service with the client memory it works on.
+pub struct Partition {
+    pub service: Service<'static, Hardware>,
+    pub memory: FfaMemory,
+}
+
+// Uninitialized until boot has made it: it is the largest object by far, and the image file need not carry zeros for it.
+static PARTITION: Once<Mutex<Partition>> = Once::new();
+
+/// Puts the service in its place.
+pub fn install(make: impl FnOnce() -> Partition) {
+    PARTITION.call_once(|| Mutex::new(make()));
+}
+
+/// The message loop's view of the service.
+pub struct Front;
+
+impl message::Service for Front {
+    fn handle(&mut self, client: EndpointId, request: &door_d::Registers) -> door_d::Registers {
+        let caller = Caller { endpoint: client, door: Door::Direct };
+        let Some(partition) = PARTITION.get() else { return message::Dead.handle(client, request) };
+        let Partition { service, memory } = &mut *partition.lock();
+        service.handle(caller, request, memory).encode()
+    }
+}
+
+/// Holds every processor in reset that is being loaded or is loaded.
+///
+/// # Safety
+/// Whatever was using the service never goes on.
+pub unsafe fn hold_all_loading() {
+    let Some(partition) = PARTITION.get() else { return };
+    // SAFETY: there is one execution context; if it holds the lock, it is dying inside the service and never returns to it.
+    unsafe { partition.force_unlock() };
+    partition.lock().service.hold_all_loading();
+}

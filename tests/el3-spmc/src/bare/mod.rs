@@ -1,0 +1,95 @@
+//! The bare-metal half: start, memory, console, world switch, and the loop that serves SMCs.
+mod boot;
+mod console;
+mod context;
+mod fatal;
+mod hardware;
+mod power;
+mod system_registers;
+mod worlds;
+
+use core::arch::global_asm;
+
+use el3_spmc::machine::{Machine, World};
+use el3_spmc::memory_map::{NORMAL_DEVICE_TREE, NORMAL_ENTRY};
+use el3_spmc::share_table::ShareTable;
+use el3_spmc::spmc::{Call, Outcome, Spmc};
+
+use context::{Exit, WorldContext};
+use hardware::Hardware;
+use worlds::Worlds;
+
+global_asm!(include_str!("entry.S"));
+global_asm!(include_str!("world.S"));
+
+/// Called by `entry.S` on the boot CPU: EL3, MMU on, stack and data ready.
+#[unsafe(no_mangle)]
+extern "C" fn firmware_main() -> ! {
+    // SAFETY: `entry.S` calls this function once, on one CPU, so no other `Hardware` exists; UART0 is mapped as device.
+    let mut machine = unsafe { Hardware::new() };
+    machine.firmware_line(format_args!("el3-spmc {}: FF-A 1.2 SPMC, PSCI 1.1", env!("CARGO_PKG_VERSION")));
+    let partition = match boot::load_partition(&mut machine) {
+        Ok(partition) => partition,
+        Err(problem) => {
+            machine.firmware_line(format_args!("partition package refused: {problem}"));
+            machine.firmware_line(format_args!("boot failed"));
+            power::off()
+        }
+    };
+    let mut shares = take_share_table();
+    let mut worlds = Worlds::new(
+        WorldContext::partition(partition.entry, partition.boot_register, partition.boot_information),
+        WorldContext::normal(NORMAL_ENTRY, NORMAL_DEVICE_TREE),
+    );
+    let mut spmc = Spmc::new(partition.manifest, &mut shares);
+    serve(&mut machine, &mut worlds, &mut spmc)
+}
+
+/// The share table is too big for the stack; it lives in .bss.
+fn take_share_table() -> &'static mut ShareTable {
+    static mut SHARES: ShareTable = ShareTable::new();
+    // SAFETY: called once, from `firmware_main`, which runs once on one CPU; nothing else names `SHARES`.
+    unsafe { &mut *core::ptr::addr_of_mut!(SHARES) }
+}
+
+/// Runs the worlds until the power goes off.
+fn serve(machine: &mut Hardware, worlds: &mut Worlds, spmc: &mut Spmc<'_>) -> ! {
+    let mut normal_entered = false;
+    loop {
+        let exit = worlds.run();
+        let world = worlds.current();
+        let registers = match exit {
+            Exit::Call => worlds.registers(),
+            Exit::Exception(kind) => {
+                fatal::lower_exception(machine, worlds, kind);
+                spmc.end(machine);
+                power::off()
+            }
+        };
+        match spmc.call(machine, &Call { world, processor: 0, registers: &registers }) {
+            Outcome::Return(answer) => worlds.answer(&answer),
+            Outcome::Switch(to, answer) => {
+                if to == World::Normal && !normal_entered {
+                    normal_entered = true;
+                    machine.firmware_line(format_args!("partition is up; entering the normal world at {NORMAL_ENTRY:#x}"));
+                }
+                worlds.switch(to);
+                worlds.answer(&answer);
+            }
+            Outcome::PowerOff => {
+                spmc.end(machine);
+                power::off()
+            }
+            Outcome::Reset => {
+                spmc.end(machine);
+                power::reset()
+            }
+            Outcome::BootFailed => {
+                machine.firmware_line(format_args!("boot failed"));
+                spmc.end(machine);
+                power::off()
+            }
+        }
+    }
+}
+

@@ -1,0 +1,502 @@
+//! Memory transaction descriptors (DEN0140 1.2, chapter 1), by the specification's offsets.
+//!
+//! Written for this fixture alone, so that a mistake in the partition's or the shim's codec is not repeated here.
+//! Every function works on a private copy of the other side's buffer.
+use heapless::Vec;
+
+use crate::error::{FfaError, Refusal};
+use crate::memory_map::{PAGE_SIZE, Range};
+
+/// Bytes of the transaction descriptor from FF-A 1.1 on.
+pub const HEADER_SIZE: usize = 48;
+/// Bytes of a composite descriptor without its ranges.
+pub const COMPOSITE_SIZE: usize = 16;
+/// Bytes of one constituent range.
+pub const CONSTITUENT_SIZE: usize = 16;
+/// Bytes of an FF-A buffer; descriptors here are never fragmented.
+pub const BUFFER_SIZE: usize = 4096;
+/// Ranges of one share that still fit into one retrieve response with a 32-byte endpoint descriptor.
+pub const MAXIMUM_RANGES: usize = (BUFFER_SIZE - HEADER_SIZE - 32 - COMPOSITE_SIZE) / CONSTITUENT_SIZE;
+
+/// Memory attributes of shared RAM: Normal, write-back, inner shareable.
+pub const NORMAL_WRITE_BACK: u16 = 0x2f;
+/// NS bit of the memory attributes.
+pub const ATTRIBUTE_NON_SECURE: u16 = 1 << 6;
+/// Data access: read only.
+pub const READ_ONLY: u8 = 1;
+/// Data access: read and write.
+pub const READ_WRITE: u8 = 2;
+/// Instruction access: not executable.
+pub const NOT_EXECUTABLE: u8 = 1 << 2;
+/// Flags: the transaction is a share.
+pub const TYPE_SHARE: u32 = 1 << 3;
+
+/// Bytes of an endpoint memory access descriptor for a caller that negotiated `version`.
+pub const fn endpoint_descriptor_size(version: u32) -> usize {
+    if version >= 0x0001_0002 { 32 } else { 16 }
+}
+
+/// The transaction descriptor's fixed part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Owner of the memory.
+    pub sender: u16,
+    /// Memory attributes.
+    pub attributes: u16,
+    /// Flags.
+    pub flags: u32,
+    /// Handle; 0 in a share.
+    pub handle: u64,
+    /// Tag.
+    pub tag: u64,
+    /// Bytes of one endpoint memory access descriptor.
+    pub entry_size: u32,
+    /// Number of them.
+    pub entry_count: u32,
+    /// Offset of the first, from the start.
+    pub entry_offset: u32,
+}
+
+/// One endpoint memory access descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Borrower.
+    pub receiver: u16,
+    /// Permissions: data access in bits 1:0, instruction access in bits 3:2.
+    pub permissions: u8,
+    /// Flags.
+    pub flags: u8,
+    /// Offset of the composite descriptor, from the start.
+    pub composite_offset: u32,
+    /// Implementation defined bytes (zero where the format has none).
+    pub implementation: [u8; 16],
+}
+
+/// One constituent range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Constituent {
+    /// Physical address of the first page.
+    pub address: u64,
+    /// Number of pages.
+    pub pages: u32,
+}
+
+impl Constituent {
+    /// The bytes it covers; `None` if they pass the end of the address space.
+    pub fn range(&self) -> Option<Range> {
+        Range::pages(self.address, self.pages.into())
+    }
+}
+
+/// A share as its sender described it, all rules of the format checked.
+#[derive(Clone, Debug)]
+pub struct Share {
+    /// Fixed part.
+    pub header: Header,
+    /// The one borrower.
+    pub entry: Entry,
+    /// The memory.
+    pub constituents: Vec<Constituent, MAXIMUM_RANGES>,
+}
+
+fn bytes_at<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
+    bytes.get(offset..offset.checked_add(N)?)?.try_into().ok()
+}
+
+fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
+    bytes_at(bytes, offset).map(u16::from_le_bytes)
+}
+
+fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+    bytes_at(bytes, offset).map(u32::from_le_bytes)
+}
+
+fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
+    bytes_at(bytes, offset).map(u64::from_le_bytes)
+}
+
+fn decode_header(bytes: &[u8]) -> Option<(Header, bool)> {
+    let header = Header {
+        sender: u16_at(bytes, 0)?,
+        attributes: u16_at(bytes, 2)?,
+        flags: u32_at(bytes, 4)?,
+        handle: u64_at(bytes, 8)?,
+        tag: u64_at(bytes, 16)?,
+        entry_size: u32_at(bytes, 24)?,
+        entry_count: u32_at(bytes, 28)?,
+        entry_offset: u32_at(bytes, 32)?,
+    };
+    let reserved: [u8; 12] = bytes_at(bytes, 36)?;
+    Some((header, reserved == [0; 12]))
+}
+
+fn decode_entry(bytes: &[u8], offset: usize, size: usize) -> Option<(Entry, bool)> {
+    let entry = bytes.get(offset..offset.checked_add(size)?)?;
+    let (implementation, reserved_offset) =
+        if size == 32 { (bytes_at(entry, 8)?, 24) } else { ([0; 16], 8) };
+    let decoded = Entry {
+        receiver: u16_at(entry, 0)?,
+        permissions: *entry.get(2)?,
+        flags: *entry.get(3)?,
+        composite_offset: u32_at(entry, 4)?,
+        implementation,
+    };
+    Some((decoded, u64_at(entry, reserved_offset)? == 0))
+}
+
+/// Decodes the fixed part and the one endpoint descriptor that both shares and retrieve requests carry.
+fn decode_front(bytes: &[u8], entry_size: usize) -> Result<(Header, Entry, usize), Refusal> {
+    const SHORT: Refusal = Refusal::invalid("descriptor-length", "the descriptor ends before its fields do");
+    let (header, reserved_zero) = decode_header(bytes).ok_or(SHORT)?;
+    if !reserved_zero {
+        return Err(Refusal::invalid("descriptor-reserved", "reserved bytes of the header are not zero"));
+    }
+    if header.entry_size as usize != entry_size {
+        return Err(Refusal::invalid(
+            "descriptor-entry-size",
+            "endpoint descriptors don't have the size of the caller's FF-A version (32 from 1.2, 16 before)",
+        ));
+    }
+    if header.entry_count != 1 {
+        return Err(Refusal::invalid("descriptor-receiver-count", "there must be exactly one receiver"));
+    }
+    let offset = header.entry_offset as usize;
+    if offset < HEADER_SIZE || !offset.is_multiple_of(16) {
+        return Err(Refusal::invalid(
+            "descriptor-entry-offset",
+            "the endpoint descriptor overlaps the header or is not 16-byte aligned",
+        ));
+    }
+    let (entry, reserved_zero) = decode_entry(bytes, offset, entry_size).ok_or(SHORT)?;
+    if !reserved_zero {
+        return Err(Refusal::invalid("descriptor-reserved", "reserved bytes of the endpoint descriptor are not zero"));
+    }
+    // No overflow: the entry lies inside `bytes`.
+    Ok((header, entry, offset + entry_size))
+}
+
+/// Decodes and checks the descriptor of an FFA_MEM_SHARE. `entry_size` belongs to the sender's FF-A version.
+pub fn decode_share(bytes: &[u8], entry_size: usize) -> Result<Share, Refusal> {
+    let (header, entry, front) = decode_front(bytes, entry_size)?;
+    if header.handle != 0 {
+        return Err(Refusal::invalid("share-handle", "the handle of a share must be zero"));
+    }
+    if header.flags != 0 {
+        return Err(Refusal::invalid("share-flags", "the flags of a share must be zero"));
+    }
+    if header.attributes != NORMAL_WRITE_BACK {
+        return Err(Refusal::denied("share-attributes", "only Normal write-back inner shareable memory"));
+    }
+    if entry.flags != 0 {
+        return Err(Refusal::invalid("share-entry-flags", "flags of the endpoint descriptor must be zero"));
+    }
+    if entry.permissions != READ_ONLY && entry.permissions != READ_WRITE {
+        return Err(Refusal::invalid(
+            "share-permissions",
+            "data access must be read only or read-write, instruction access not specified",
+        ));
+    }
+    let composite = entry.composite_offset as usize;
+    if composite < front || !composite.is_multiple_of(8) {
+        return Err(Refusal::invalid("share-composite-offset", "the composite descriptor overlaps or is not aligned"));
+    }
+    const SHORT: Refusal = Refusal::invalid("descriptor-length", "the descriptor ends before its fields do");
+    let total_pages = u32_at(bytes, composite).ok_or(SHORT)?;
+    let count = u32_at(bytes, composite + 4).ok_or(SHORT)? as usize;
+    if u64_at(bytes, composite + 8).ok_or(SHORT)? != 0 {
+        return Err(Refusal::invalid("descriptor-reserved", "reserved bytes of the composite are not zero"));
+    }
+    if count == 0 {
+        return Err(Refusal::invalid("share-no-ranges", "a share needs at least one range"));
+    }
+    let ranges = bytes.get(composite + COMPOSITE_SIZE..).ok_or(SHORT)?;
+    if count.checked_mul(CONSTITUENT_SIZE) != Some(ranges.len()) {
+        return Err(Refusal::invalid("descriptor-length", "the length is not that of the ranges it counts"));
+    }
+    let mut constituents: Vec<Constituent, MAXIMUM_RANGES> = Vec::new();
+    let mut pages = 0_u64;
+    for index in 0..count {
+        let offset = index * CONSTITUENT_SIZE;
+        let constituent = Constituent {
+            address: u64_at(ranges, offset).ok_or(SHORT)?,
+            pages: u32_at(ranges, offset + 8).ok_or(SHORT)?,
+        };
+        if u32_at(ranges, offset + 12).ok_or(SHORT)? != 0 {
+            return Err(Refusal::invalid("descriptor-reserved", "reserved bytes of a range are not zero"));
+        }
+        if constituent.pages == 0 || !constituent.address.is_multiple_of(PAGE_SIZE) {
+            return Err(Refusal::invalid("share-range", "a range is empty or not page aligned"));
+        }
+        let range = constituent
+            .range()
+            .ok_or(Refusal::invalid("share-range", "a range passes the end of the address space"))?;
+        if constituents.iter().filter_map(Constituent::range).any(|other| other.overlaps(&range)) {
+            return Err(Refusal::invalid("share-overlap", "two ranges of the share overlap"));
+        }
+        pages += u64::from(constituent.pages);
+        constituents
+            .push(constituent)
+            .map_err(|_| Refusal::new(FfaError::NoMemory, "share-ranges", "too many ranges"))?;
+    }
+    if pages != u64::from(total_pages) {
+        return Err(Refusal::invalid("share-total-pages", "the total is not the sum of the ranges' pages"));
+    }
+    Ok(Share { header, entry, constituents })
+}
+
+/// Decodes a retrieve request: exact length, no composite descriptor. What it asks for is checked against the share by
+/// [`crate::share_table`].
+pub fn decode_retrieve_request(bytes: &[u8], entry_size: usize) -> Result<(Header, Entry), Refusal> {
+    let (header, entry, front) = decode_front(bytes, entry_size)?;
+    if front != bytes.len() {
+        return Err(Refusal::invalid(
+            "retrieve-length",
+            "the length must be that of the header and the one endpoint descriptor",
+        ));
+    }
+    if entry.composite_offset != 0 {
+        return Err(Refusal::invalid("retrieve-composite", "the composite offset of a retrieve request must be zero"));
+    }
+    Ok((header, entry))
+}
+
+/// What a retrieve response tells the borrower.
+#[derive(Clone, Copy, Debug)]
+pub struct Response<'a> {
+    /// Owner of the memory.
+    pub sender: u16,
+    /// Borrower.
+    pub receiver: u16,
+    /// Memory attributes, with the NS bit.
+    pub attributes: u16,
+    /// Permissions granted.
+    pub permissions: u8,
+    /// Handle.
+    pub handle: u64,
+    /// Tag.
+    pub tag: u64,
+    /// Implementation defined bytes of the sender.
+    pub implementation: [u8; 16],
+    /// The memory.
+    pub constituents: &'a [Constituent],
+}
+
+/// Encodes a retrieve response with endpoint descriptors of `entry_size` bytes; returns its length.
+pub fn encode_retrieve_response(
+    response: &Response<'_>,
+    entry_size: usize,
+    buffer: &mut [u8; BUFFER_SIZE],
+) -> Option<usize> {
+    let composite = HEADER_SIZE + entry_size;
+    let ranges = composite + COMPOSITE_SIZE;
+    let length = ranges + response.constituents.len() * CONSTITUENT_SIZE;
+    if length > BUFFER_SIZE {
+        return None;
+    }
+    buffer.fill(0);
+    let mut put = |offset: usize, bytes: &[u8]| buffer[offset..offset + bytes.len()].copy_from_slice(bytes);
+    put(0, &response.sender.to_le_bytes());
+    put(2, &response.attributes.to_le_bytes());
+    put(4, &TYPE_SHARE.to_le_bytes());
+    put(8, &response.handle.to_le_bytes());
+    put(16, &response.tag.to_le_bytes());
+    put(24, &(entry_size as u32).to_le_bytes());
+    put(28, &1_u32.to_le_bytes());
+    put(32, &(HEADER_SIZE as u32).to_le_bytes());
+    put(48, &response.receiver.to_le_bytes());
+    put(50, &[response.permissions]);
+    put(52, &(composite as u32).to_le_bytes());
+    if entry_size == 32 {
+        put(56, &response.implementation);
+    }
+    let mut total = 0_u32;
+    for (index, constituent) in response.constituents.iter().enumerate() {
+        let offset = ranges + index * CONSTITUENT_SIZE;
+        put(offset, &constituent.address.to_le_bytes());
+        put(offset + 8, &constituent.pages.to_le_bytes());
+        total = total.saturating_add(constituent.pages);
+    }
+    put(composite, &total.to_le_bytes());
+    put(composite + 4, &(response.constituents.len() as u32).to_le_bytes());
+    Some(length)
+}
+
+/// Decodes an FFA_MEM_RELINQUISH descriptor of `endpoint`; returns the handle.
+pub fn decode_relinquish(bytes: &[u8], endpoint: u16) -> Result<u64, Refusal> {
+    const SHORT: Refusal = Refusal::invalid("relinquish-length", "the descriptor ends before its fields do");
+    let handle = u64_at(bytes, 0).ok_or(SHORT)?;
+    if u32_at(bytes, 8).ok_or(SHORT)? != 0 {
+        return Err(Refusal::invalid("relinquish-flags", "the flags must be zero"));
+    }
+    if u32_at(bytes, 12).ok_or(SHORT)? != 1 {
+        return Err(Refusal::invalid("relinquish-count", "there must be exactly one endpoint"));
+    }
+    if u16_at(bytes, 16).ok_or(SHORT)? != endpoint {
+        return Err(Refusal::invalid("relinquish-endpoint", "the endpoint must be the caller"));
+    }
+    Ok(handle)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A share descriptor by endpoint 0 for 0x8001, as bytes written by hand offset by offset.
+    pub fn share_bytes(entry_size: usize, ranges: &[(u64, u32)]) -> std::vec::Vec<u8> {
+        let mut bytes = vec![0_u8; HEADER_SIZE + entry_size + 16 + ranges.len() * 16];
+        let mut put = |offset: usize, data: &[u8]| bytes[offset..offset + data.len()].copy_from_slice(data);
+        put(2, &[0x2f, 0]);
+        put(24, &(entry_size as u32).to_le_bytes());
+        put(28, &[1]);
+        put(32, &[48]);
+        put(48, &[0x01, 0x80, 2, 0]);
+        put(52, &((48 + entry_size) as u32).to_le_bytes());
+        let composite = 48 + entry_size;
+        put(composite, &ranges.iter().map(|range| range.1).sum::<u32>().to_le_bytes());
+        put(composite + 4, &(ranges.len() as u32).to_le_bytes());
+        for (index, (address, pages)) in ranges.iter().enumerate() {
+            put(composite + 16 + index * 16, &address.to_le_bytes());
+            put(composite + 24 + index * 16, &pages.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// A retrieve request of 0x8001 for memory of endpoint 0.
+    pub fn retrieve_bytes(entry_size: usize, handle: u64) -> std::vec::Vec<u8> {
+        let mut bytes = vec![0_u8; HEADER_SIZE + entry_size];
+        let mut put = |offset: usize, data: &[u8]| bytes[offset..offset + data.len()].copy_from_slice(data);
+        put(4, &TYPE_SHARE.to_le_bytes());
+        put(8, &handle.to_le_bytes());
+        put(24, &(entry_size as u32).to_le_bytes());
+        put(28, &[1]);
+        put(32, &[48]);
+        put(48, &[0x01, 0x80, 2, 0]);
+        bytes
+    }
+
+    const TWO: [(u64, u32); 2] = [(0x4100_0000, 2), (0x4200_0000, 3)];
+
+    #[test]
+    fn a_good_share_in_both_formats() {
+        for size in [16, 32] {
+            let share = decode_share(&share_bytes(size, &TWO), size).unwrap();
+            assert_eq!(share.entry.receiver, 0x8001);
+            assert_eq!(share.constituents.len(), 2);
+            assert_eq!(share.constituents[1], Constituent { address: 0x4200_0000, pages: 3 });
+        }
+    }
+
+    #[test]
+    fn every_truncation_of_a_share_is_refused() {
+        let bytes = share_bytes(32, &TWO);
+        for length in 0..bytes.len() {
+            assert!(decode_share(&bytes[..length], 32).is_err(), "length {length}");
+        }
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert!(decode_share(&longer, 32).is_err());
+    }
+
+    fn broken_share(offset: usize, data: &[u8]) -> Refusal {
+        let mut bytes = share_bytes(32, &TWO);
+        bytes[offset..offset + data.len()].copy_from_slice(data);
+        decode_share(&bytes, 32).unwrap_err()
+    }
+
+    #[test]
+    fn each_rule_of_a_share() {
+        assert_eq!(broken_share(2, &[0x6f]).rule, "share-attributes");
+        assert_eq!(broken_share(2, &[0x13]).error, FfaError::Denied);
+        assert_eq!(broken_share(4, &[1]).rule, "share-flags");
+        assert_eq!(broken_share(8, &[1]).rule, "share-handle");
+        assert_eq!(broken_share(24, &[16]).rule, "descriptor-entry-size");
+        assert_eq!(broken_share(28, &[2]).rule, "descriptor-receiver-count");
+        assert_eq!(broken_share(28, &[0]).rule, "descriptor-receiver-count");
+        assert_eq!(broken_share(32, &[32]).rule, "descriptor-entry-offset");
+        assert_eq!(broken_share(32, &[0xff; 4]).rule, "descriptor-entry-offset");
+        assert_eq!(broken_share(32, &[0xf0, 0xff, 0xff, 0xff]).rule, "descriptor-length");
+        assert_eq!(broken_share(40, &[1]).rule, "descriptor-reserved");
+        assert_eq!(broken_share(50, &[0]).rule, "share-permissions");
+        assert_eq!(broken_share(50, &[6]).rule, "share-permissions");
+        assert_eq!(broken_share(51, &[1]).rule, "share-entry-flags");
+        assert_eq!(broken_share(52, &[48]).rule, "share-composite-offset");
+        assert_eq!(broken_share(52, &[0xf8, 0xff, 0xff, 0xff]).rule, "descriptor-length");
+        assert_eq!(broken_share(72, &[1]).rule, "descriptor-reserved");
+        assert_eq!(broken_share(80, &[9]).rule, "share-total-pages");
+        assert_eq!(broken_share(84, &[0]).rule, "share-no-ranges");
+        assert_eq!(broken_share(84, &[0xff; 4]).rule, "descriptor-length");
+        assert_eq!(broken_share(88, &[1]).rule, "descriptor-reserved");
+        assert_eq!(broken_share(97, &[8]).rule, "share-range");
+        assert_eq!(broken_share(96, &0xffff_ffff_ffff_f000_u64.to_le_bytes()).rule, "share-range");
+        assert_eq!(broken_share(96, &0x4200_1000_u64.to_le_bytes()).rule, "share-overlap");
+        assert_eq!(broken_share(104, &[0]).rule, "share-range");
+        assert_eq!(broken_share(108, &[1]).rule, "descriptor-reserved");
+    }
+
+    #[test]
+    fn too_many_ranges() {
+        let ranges: std::vec::Vec<(u64, u32)> =
+            (0..MAXIMUM_RANGES as u64 + 1).map(|index| (0x4000_0000 + index * 0x2000, 1)).collect();
+        assert!(decode_share(&share_bytes(16, &ranges[1..]), 16).is_ok());
+        assert_eq!(decode_share(&share_bytes(16, &ranges), 16).unwrap_err().error, FfaError::NoMemory);
+    }
+
+    #[test]
+    fn each_rule_of_a_retrieve_request() {
+        let good = retrieve_bytes(32, 7);
+        assert!(decode_retrieve_request(&good, 32).is_ok());
+        let mut longer = good.clone();
+        longer.extend([0; 16]);
+        assert_eq!(decode_retrieve_request(&longer, 32).unwrap_err().rule, "retrieve-length");
+        for length in 0..good.len() {
+            assert!(decode_retrieve_request(&good[..length], 32).is_err());
+        }
+        let mut composite = good.clone();
+        composite[52] = 80;
+        assert_eq!(decode_retrieve_request(&composite, 32).unwrap_err().rule, "retrieve-composite");
+        assert_eq!(
+            decode_retrieve_request(&retrieve_bytes(16, 7), 32).unwrap_err().rule,
+            "descriptor-entry-size"
+        );
+    }
+
+    #[test]
+    fn response_layout() {
+        let constituents = [Constituent { address: 0x4100_0000, pages: 2 }, Constituent { address: 0x1000, pages: 5 }];
+        let response = Response {
+            sender: 0,
+            receiver: 0x8001,
+            attributes: 0x6f,
+            permissions: 6,
+            handle: 0x1122_3344_5566_7788,
+            tag: 0,
+            implementation: [0; 16],
+            constituents: &constituents,
+        };
+        let mut buffer = [0xff; BUFFER_SIZE];
+        let length = encode_retrieve_response(&response, 32, &mut buffer).unwrap();
+        assert_eq!(length, 48 + 32 + 16 + 32);
+        let words: std::vec::Vec<u32> =
+            buffer[..length].chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
+        assert_eq!(words[..12], [0x6f_0000, 8, 0x5566_7788, 0x1122_3344, 0, 0, 32, 1, 48, 0, 0, 0]);
+        assert_eq!(words[12..20], [0x6_8001, 80, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(words[20..], [7, 2, 0, 0, 0x4100_0000, 0, 2, 0, 0x1000, 0, 5, 0]);
+    }
+
+    #[test]
+    fn relinquish_rules() {
+        let good = [7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0x01, 0x80];
+        assert_eq!(decode_relinquish(&good, 0x8001), Ok(7));
+        for (offset, value, rule) in [
+            (8, 1, "relinquish-flags"),
+            (12, 2, "relinquish-count"),
+            (12, 0, "relinquish-count"),
+            (16, 2, "relinquish-endpoint"),
+        ] {
+            let mut bytes = good;
+            bytes[offset] = value;
+            assert_eq!(decode_relinquish(&bytes, 0x8001).unwrap_err().rule, rule);
+        }
+        assert!(decode_relinquish(&good[..17], 0x8001).is_err());
+    }
+}

@@ -1,0 +1,69 @@
+//! Function identifiers: FF-A (DEN0077A), PSCI (DEN0022), SMCCC (DEN0028) and the fixture's own two.
+
+/// Bit 30 of a function identifier: the SMC64 convention.
+pub const SMC64: u32 = 1 << 30;
+
+/// FF-A functions. The 64-bit form, where one exists, is the value with [`SMC64`] set.
+#[allow(missing_docs)]
+pub mod ffa {
+    pub const FIRST: u32 = 0x8400_0060;
+    pub const LAST: u32 = 0x8400_00ef;
+    pub const ERROR: u32 = 0x8400_0060;
+    pub const SUCCESS: u32 = 0x8400_0061;
+    pub const VERSION: u32 = 0x8400_0063;
+    pub const FEATURES: u32 = 0x8400_0064;
+    pub const RX_RELEASE: u32 = 0x8400_0065;
+    pub const RXTX_MAP: u32 = 0x8400_0066;
+    pub const RXTX_UNMAP: u32 = 0x8400_0067;
+    pub const PARTITION_INFO_GET: u32 = 0x8400_0068;
+    pub const ID_GET: u32 = 0x8400_0069;
+    pub const MSG_WAIT: u32 = 0x8400_006b;
+    pub const YIELD: u32 = 0x8400_006c;
+    pub const RUN: u32 = 0x8400_006d;
+    pub const MSG_SEND_DIRECT_REQ: u32 = 0x8400_006f;
+    pub const MSG_SEND_DIRECT_RESP: u32 = 0x8400_0070;
+    pub const MEM_DONATE: u32 = 0x8400_0071;
+    pub const MEM_LEND: u32 = 0x8400_0072;
+    pub const MEM_SHARE: u32 = 0x8400_0073;
+    pub const MEM_RETRIEVE_REQ: u32 = 0x8400_0074;
+    pub const MEM_RETRIEVE_RESP: u32 = 0x8400_0075;
+    pub const MEM_RELINQUISH: u32 = 0x8400_0076;
+    pub const MEM_RECLAIM: u32 = 0x8400_0077;
+    pub const MEM_FRAG_RX: u32 = 0x8400_007a;
+    pub const MEM_FRAG_TX: u32 = 0x8400_007b;
+    pub const SPM_ID_GET: u32 = 0x8400_0085;
+    pub const CONSOLE_LOG: u32 = 0x8400_008a;
+    pub const PARTITION_INFO_GET_REGS: u32 = 0x8400_008b;
+    pub const MSG_SEND_DIRECT_REQ2: u32 = 0x8400_008d;
+    pub const MSG_SEND_DIRECT_RESP2: u32 = 0x8400_008e;
+}
+
+/// PSCI functions.
+#[allow(missing_docs)]
+pub mod psci {
+    pub const FIRST: u32 = 0x8400_0000;
+    pub const LAST: u32 = 0x8400_001f;
+    pub const VERSION: u32 = 0x8400_0000;
+    pub const SYSTEM_OFF: u32 = 0x8400_0008;
+    pub const SYSTEM_RESET: u32 = 0x8400_0009;
+    pub const FEATURES: u32 = 0x8400_000a;
+}
+
+/// Arm architecture calls.
+#[allow(missing_docs)]
+pub mod architecture {
+    pub const SMCCC_VERSION: u32 = 0x8000_0000;
+    pub const FEATURES: u32 = 0x8000_0001;
+}
+
+/// The fixture's own calls (OEM range, SMC64, normal world only).
+pub mod fixture {
+    /// x1 = flags, see the constants below. x0 = 0.
+    pub const CONTROL: u32 = 0xc300_0001;
+    /// x0 = number of violations so far.
+    pub const VIOLATIONS: u32 = 0xc300_0002;
+    /// Flag: FFA_MEM_SHARE of any address is accepted, as an SPMC without knowledge of the memory map does.
+    pub const LENIENT_ADDRESSES: u64 = 1;
+    /// Flag: shares made while it is set are reported to the borrower with the NS attribute clear.
+    pub const NS_ATTRIBUTE_CLEAR: u64 = 1 << 1;
+}

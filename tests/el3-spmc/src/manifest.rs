@@ -1,0 +1,506 @@
+//! The partition's FF-A manifest, checked as Hafnium checks it.
+//!
+//! Binding: `arm,ffa-manifest-1.0`. What Hafnium insists on is mandatory here, what it rejects is rejected, each with
+//! its own text. Properties that neither knows are ignored.
+use dtoolkit::fdt::{Fdt, FdtNode};
+use dtoolkit::{Node, Property};
+use heapless::Vec;
+
+use crate::memory_map::{DEVICES, NORMAL_MEMORY, PAGE_SIZE, PARTITION_MEMORY, Range};
+
+/// Highest FF-A version spoken here.
+pub const VERSION: u32 = 0x0001_0002;
+/// Memory region or device region may be read.
+pub const READ: u32 = 1;
+/// Memory region or device region may be written.
+pub const WRITE: u32 = 2;
+/// Memory region may be executed.
+pub const EXECUTE: u32 = 4;
+/// Memory region belongs to the normal world.
+pub const NON_SECURE: u32 = 8;
+
+/// Messaging method: receives direct requests.
+pub const RECEIVES_DIRECT_REQUESTS: u32 = 1;
+const SENDS_DIRECT_REQUESTS: u32 = 1 << 1;
+const INDIRECT: u32 = 1 << 2;
+const RECEIVES_DIRECT_REQUESTS_2: u32 = 1 << 9;
+const SENDS_DIRECT_REQUESTS_2: u32 = 1 << 10;
+const MAXIMUM_UUIDS: usize = 4;
+const MAXIMUM_REGIONS: usize = 8;
+
+/// A memory or device region that the manifest gives to the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Physical range.
+    pub range: Range,
+    /// Attribute bits, see the constants of this module.
+    pub attributes: u32,
+}
+
+/// What the firmware needs to know from a manifest that passed.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// FF-A version of the partition.
+    pub version: u32,
+    /// UUIDs, each as four words in the order of the property (bytes of the UUID packed little endian).
+    pub uuids: Vec<[u32; 4], MAXIMUM_UUIDS>,
+    /// Number of execution contexts.
+    pub contexts: u32,
+    /// Messaging method bits.
+    pub messaging: u32,
+    /// Physical address that the package is copied to, if the manifest names one.
+    pub load_address: Option<u64>,
+    /// Entry point, bytes from the load address.
+    pub entry_offset: u64,
+    /// Number of the register that gets the boot information's address; `None`: no boot information.
+    pub boot_register: Option<u32>,
+    /// Memory regions.
+    pub memory: Vec<Region, MAXIMUM_REGIONS>,
+    /// Device regions.
+    pub devices: Vec<Region, MAXIMUM_REGIONS>,
+}
+
+/// Why a manifest was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ManifestError {
+    /// The property or node.
+    pub property: &'static str,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+const fn wrong(property: &'static str, problem: &'static str) -> ManifestError {
+    ManifestError { property, problem }
+}
+
+/// A number of one cell, or of two.
+fn number(node: &FdtNode<'_>, name: &'static str) -> Result<Option<u64>, ManifestError> {
+    let Some(property) = node.property(name) else { return Ok(None) };
+    if let Ok(value) = property.value_as::<u32>() {
+        Ok(Some(value.into()))
+    } else if let Ok(value) = property.value_as::<u64>() {
+        Ok(Some(value))
+    } else {
+        Err(wrong(name, "is not one number"))
+    }
+}
+
+fn word(node: &FdtNode<'_>, name: &'static str) -> Result<Option<u32>, ManifestError> {
+    match node.property(name) {
+        Some(property) => Ok(Some(property.value_as::<u32>().map_err(|_| wrong(name, "is not one cell"))?)),
+        None => Ok(None),
+    }
+}
+
+fn mandatory(node: &FdtNode<'_>, name: &'static str) -> Result<u32, ManifestError> {
+    word(node, name)?.ok_or(wrong(name, "Property not found"))
+}
+
+fn compatible(node: &FdtNode<'_>, value: &str) -> bool {
+    node.property("compatible").is_some_and(|property| property.value_as::<&str>() == Ok(value))
+}
+
+impl Manifest {
+    /// Checks the manifest `blob`. `processors` is the number of CPUs of the machine.
+    pub fn decode(blob: &[u8], processors: u32) -> Result<Self, ManifestError> {
+        let tree = Fdt::new(blob).map_err(|_| wrong("manifest", "is no valid flattened device tree"))?;
+        let root = tree.root();
+        if !compatible(&root, "arm,ffa-manifest-1.0") {
+            return Err(wrong("compatible", "not compatible"));
+        }
+        let version = mandatory(&root, "ffa-version")?;
+        if !(0x0001_0001..=VERSION).contains(&version) {
+            return Err(wrong("ffa-version", "is not 1.1 or 1.2"));
+        }
+        let uuids = uuids(&root)?;
+        let contexts = mandatory(&root, "execution-ctx-count")?;
+        if contexts != 1 && contexts != processors {
+            return Err(wrong("execution-ctx-count", "is neither 1 nor the number of CPUs"));
+        }
+        if mandatory(&root, "exception-level")? != 2 {
+            return Err(wrong("exception-level", "is not 2 (S-EL1)"));
+        }
+        if mandatory(&root, "execution-state")? != 0 {
+            return Err(wrong("execution-state", "is not 0 (AArch64)"));
+        }
+        let messaging = messaging(&root, version)?;
+        let entry_offset =
+            number(&root, "entrypoint-offset")?.ok_or(wrong("entrypoint-offset", "Property not found"))?;
+        if word(&root, "xlat-granule")?.is_some_and(|granule| granule != 0) {
+            return Err(wrong("xlat-granule", "is not 0 (4 KiB)"));
+        }
+        if word(&root, "boot-order")?.is_some_and(|order| order > 0xffff) {
+            return Err(wrong("boot-order", "is above 0xffff"));
+        }
+        if word(&root, "ns-interrupts-action")?.is_some_and(|action| action > 2) {
+            return Err(wrong("ns-interrupts-action", "is above 2"));
+        }
+        let boot_register = word(&root, "gp-register-num")?;
+        if boot_register.is_some_and(|register| register > 3) {
+            return Err(wrong("gp-register-num", "is above 3"));
+        }
+        let boot_information = match root.child("boot-info") {
+            Some(node) => {
+                if !compatible(&node, "arm,ffa-manifest-boot-info") {
+                    return Err(wrong("boot-info", "not compatible"));
+                }
+                if boot_register.is_none() {
+                    return Err(wrong("boot-info", "needs gp-register-num"));
+                }
+                node.property("ffa_manifest").is_some()
+            }
+            None => false,
+        };
+        let load_address = number(&root, "load-address")?;
+        let memory = match root.child("memory-regions") {
+            Some(node) if !compatible(&node, "arm,ffa-manifest-memory-regions") => {
+                return Err(wrong("memory-regions", "not compatible"));
+            }
+            Some(node) => regions(&node, "memory-regions", load_address, memory_allowed)?,
+            None => Vec::new(),
+        };
+        let devices = match root.child("device-regions") {
+            Some(node) if !compatible(&node, "arm,ffa-manifest-device-regions") => {
+                return Err(wrong("device-regions", "not compatible"));
+            }
+            Some(node) => {
+                interrupts(&node)?;
+                regions(&node, "device-regions", None, device_allowed)?
+            }
+            None => Vec::new(),
+        };
+        Ok(Self {
+            version,
+            uuids,
+            contexts,
+            messaging,
+            load_address,
+            entry_offset,
+            boot_register: boot_register.filter(|_| boot_information),
+            memory,
+            devices,
+        })
+    }
+}
+
+fn uuids(root: &FdtNode<'_>) -> Result<Vec<[u32; 4], MAXIMUM_UUIDS>, ManifestError> {
+    let property = root.property("uuid").ok_or(wrong("uuid", "Property not found"))?;
+    let bytes = property.value();
+    if bytes.is_empty() || !bytes.len().is_multiple_of(16) {
+        return Err(wrong("uuid", "is not a list of UUIDs of four cells"));
+    }
+    let mut uuids = Vec::new();
+    for uuid in bytes.chunks_exact(16) {
+        let mut words = [0; 4];
+        for (word, cell) in words.iter_mut().zip(uuid.chunks_exact(4)) {
+            *word = cell.iter().fold(0, |value, &byte| (value << 8) | u32::from(byte));
+        }
+        if words == [0; 4] {
+            return Err(wrong("uuid", "is nil"));
+        }
+        uuids.push(words).map_err(|_| wrong("uuid", "has more than four UUIDs"))?;
+    }
+    Ok(uuids)
+}
+
+fn messaging(root: &FdtNode<'_>, version: u32) -> Result<u32, ManifestError> {
+    const DIRECT_2: u32 = RECEIVES_DIRECT_REQUESTS_2 | SENDS_DIRECT_REQUESTS_2;
+    let method = mandatory(root, "messaging-method")?;
+    if method == 0 || method & !(RECEIVES_DIRECT_REQUESTS | SENDS_DIRECT_REQUESTS | INDIRECT | DIRECT_2) != 0 {
+        return Err(wrong("messaging-method", "is zero or has unknown bits"));
+    }
+    if method & DIRECT_2 != 0 && version < 0x0001_0002 {
+        return Err(wrong("messaging-method", "direct request 2 needs FF-A 1.2"));
+    }
+    Ok(method)
+}
+
+fn memory_allowed(range: &Range, attributes: u32) -> bool {
+    let home = if attributes & NON_SECURE != 0 { NORMAL_MEMORY } else { PARTITION_MEMORY };
+    home.contains(range)
+}
+
+fn device_allowed(range: &Range, _attributes: u32) -> bool {
+    DEVICES.contains(range)
+}
+
+fn regions(
+    parent: &FdtNode<'_>,
+    name: &'static str,
+    load_address: Option<u64>,
+    allowed: fn(&Range, u32) -> bool,
+) -> Result<Vec<Region, MAXIMUM_REGIONS>, ManifestError> {
+    let mut regions: Vec<Region, MAXIMUM_REGIONS> = Vec::new();
+    for node in parent.children() {
+        let pages = mandatory(&node, "pages-count")?;
+        let attributes = mandatory(&node, "attributes")?;
+        let base = match (number(&node, "base-address")?, number(&node, "load-address-relative-offset")?) {
+            (Some(base), None) => base,
+            (None, Some(offset)) => load_address
+                .and_then(|load| load.checked_add(offset))
+                .ok_or(wrong(name, "has a relative region without a load-address"))?,
+            _ => return Err(wrong(name, "needs base-address or load-address-relative-offset, not both")),
+        };
+        if pages == 0 {
+            return Err(wrong(name, "has a region of 0 pages"));
+        }
+        if !base.is_multiple_of(PAGE_SIZE) {
+            return Err(wrong(name, "has a region that is not page aligned"));
+        }
+        if attributes & !(READ | WRITE | EXECUTE | NON_SECURE) != 0 {
+            return Err(wrong(name, "has unknown attribute bits"));
+        }
+        if attributes & READ == 0 {
+            return Err(wrong(name, "has a region that can't be read"));
+        }
+        if attributes & EXECUTE != 0 && attributes & (WRITE | NON_SECURE) != 0 {
+            return Err(wrong(name, "has an executable region that is writable or non-secure"));
+        }
+        let range =
+            Range::pages(base, pages.into()).ok_or(wrong(name, "passes the end of the address space"))?;
+        if !allowed(&range, attributes) {
+            return Err(wrong(name, "has a region outside the memory it may name"));
+        }
+        if regions.iter().any(|other| other.range.overlaps(&range)) {
+            return Err(wrong(name, "has regions that overlap"));
+        }
+        regions.push(Region { range, attributes }).map_err(|_| wrong(name, "has more than eight regions"))?;
+    }
+    Ok(regions)
+}
+
+fn interrupts(parent: &FdtNode<'_>) -> Result<(), ManifestError> {
+    for node in parent.children() {
+        if let Some(property) = node.property("interrupts")
+            && !property.value().len().is_multiple_of(8)
+        {
+            return Err(wrong("device-regions", "has an interrupt without attributes"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Builds a flattened device tree (version 17) from tokens; enough for a manifest.
+    #[derive(Default)]
+    struct Tree {
+        structure: std::vec::Vec<u8>,
+        strings: std::vec::Vec<u8>,
+    }
+
+    impl Tree {
+        fn word(&mut self, value: u32) {
+            self.structure.extend(value.to_be_bytes());
+        }
+        fn padded(&mut self, bytes: &[u8]) {
+            self.structure.extend(bytes);
+            while !self.structure.len().is_multiple_of(4) {
+                self.structure.push(0);
+            }
+        }
+        fn begin(&mut self, name: &str) {
+            self.word(1);
+            self.padded(&[name.as_bytes(), &[0]].concat());
+        }
+        fn end(&mut self) {
+            self.word(2);
+        }
+        fn property(&mut self, name: &str, value: &[u8]) {
+            let offset = self.strings.len() as u32;
+            self.strings.extend([name.as_bytes(), &[0]].concat());
+            self.word(3);
+            self.word(value.len() as u32);
+            self.word(offset);
+            self.padded(value);
+        }
+        fn finish(mut self) -> std::vec::Vec<u8> {
+            self.word(9);
+            let structure = 40 + 16;
+            let strings = structure + self.structure.len();
+            let total = strings + self.strings.len();
+            let mut blob = std::vec::Vec::new();
+            for value in [
+                0xd00d_feed,
+                total as u32,
+                structure as u32,
+                strings as u32,
+                40,
+                17,
+                16,
+                0,
+                self.strings.len() as u32,
+                self.structure.len() as u32,
+            ] {
+                blob.extend(u32::to_be_bytes(value));
+            }
+            blob.extend([0; 16]);
+            blob.extend(self.structure);
+            blob.extend(self.strings);
+            blob
+        }
+    }
+
+    fn cells(values: &[u32]) -> std::vec::Vec<u8> {
+        values.iter().flat_map(|value| value.to_be_bytes()).collect()
+    }
+
+    type Region3 = (u32, u32, u32);
+    /// A whole good manifest; `change` replaces (or with `None` removes) root properties by name.
+    fn manifest(change: &[(&str, Option<std::vec::Vec<u8>>)], regions: &[Region3]) -> std::vec::Vec<u8> {
+        let mut tree = Tree::default();
+        tree.begin("");
+        let good: [(&str, std::vec::Vec<u8>); 12] = [
+            ("compatible", b"arm,ffa-manifest-1.0\0".to_vec()),
+            ("ffa-version", cells(&[0x10002])),
+            ("uuid", cells(&[1, 2, 3, 4])),
+            ("execution-ctx-count", cells(&[1])),
+            ("exception-level", cells(&[2])),
+            ("execution-state", cells(&[0])),
+            ("load-address", cells(&[0, 0x0e30_0000])),
+            ("entrypoint-offset", cells(&[0, 0x4000])),
+            ("xlat-granule", cells(&[0])),
+            ("messaging-method", cells(&[1])),
+            ("ns-interrupts-action", cells(&[0])),
+            ("gp-register-num", cells(&[0])),
+        ];
+        for (name, value) in &good {
+            match change.iter().find(|(changed, _)| changed == name) {
+                Some((_, Some(value))) => tree.property(name, value),
+                Some((_, None)) => {}
+                None => tree.property(name, value),
+            }
+        }
+        for (name, value) in change {
+            if let Some(value) = value
+                && !good.iter().any(|(known, _)| known == name)
+            {
+                tree.property(name, value);
+            }
+        }
+        tree.begin("boot-info");
+        tree.property("compatible", b"arm,ffa-manifest-boot-info\0");
+        tree.property("ffa_manifest", &[]);
+        tree.end();
+        tree.begin("memory-regions");
+        tree.property("compatible", b"arm,ffa-manifest-memory-regions\0");
+        for (index, (base, pages, attributes)) in regions.iter().enumerate() {
+            tree.begin(&format!("region{index}"));
+            tree.property("base-address", &cells(&[0, *base]));
+            tree.property("pages-count", &cells(&[*pages]));
+            tree.property("attributes", &cells(&[*attributes]));
+            tree.end();
+        }
+        tree.end();
+        tree.end();
+        tree.finish()
+    }
+
+    const WINDOW: Region3 = (0x8000_0000, 4096, 0xb);
+
+    #[test]
+    fn a_good_manifest() {
+        let decoded = Manifest::decode(&manifest(&[], &[WINDOW]), 1).unwrap();
+        assert_eq!(decoded.version, 0x10002);
+        assert_eq!(decoded.uuids[..], [[1, 2, 3, 4]]);
+        assert_eq!(decoded.load_address, Some(0x0e30_0000));
+        assert_eq!(decoded.entry_offset, 0x4000);
+        assert_eq!(decoded.boot_register, Some(0));
+        assert_eq!(decoded.memory.len(), 1);
+        assert_eq!(decoded.memory[0].range, Range { start: 0x8000_0000, end: 0x8100_0000 });
+        // One cell is a number too, and what nobody knows is ignored.
+        let other =
+            manifest(&[("entrypoint-offset", Some(cells(&[0x4000]))), ("surprise", Some(cells(&[1])))], &[]);
+        assert_eq!(Manifest::decode(&other, 1).unwrap().entry_offset, 0x4000);
+    }
+
+    #[test]
+    fn mandatory_properties() {
+        for name in [
+            "compatible",
+            "ffa-version",
+            "uuid",
+            "execution-ctx-count",
+            "exception-level",
+            "execution-state",
+            "entrypoint-offset",
+            "messaging-method",
+        ] {
+            let error = Manifest::decode(&manifest(&[(name, None)], &[WINDOW]), 1).unwrap_err();
+            assert_eq!(error.property, name);
+        }
+        let error = Manifest::decode(&manifest(&[("gp-register-num", None)], &[WINDOW]), 1).unwrap_err();
+        assert_eq!(error.property, "boot-info");
+    }
+
+    #[test]
+    fn rejected_values() {
+        for (name, value) in [
+            ("compatible", b"arm,ffa-manifest-1.1\0".to_vec()),
+            ("ffa-version", cells(&[0x10003])),
+            ("ffa-version", cells(&[0x20000])),
+            ("ffa-version", cells(&[1, 2])),
+            ("uuid", cells(&[0, 0, 0, 0])),
+            ("uuid", cells(&[1, 2, 3])),
+            ("uuid", cells(&[1; 20])),
+            ("execution-ctx-count", cells(&[2])),
+            ("exception-level", cells(&[0])),
+            ("exception-level", cells(&[1])),
+            ("execution-state", cells(&[1])),
+            ("xlat-granule", cells(&[1])),
+            ("boot-order", cells(&[0x10000])),
+            ("messaging-method", cells(&[0])),
+            ("messaging-method", cells(&[0x611])),
+            ("ns-interrupts-action", cells(&[3])),
+            ("gp-register-num", cells(&[4])),
+        ] {
+            let error = Manifest::decode(&manifest(&[(name, Some(value))], &[WINDOW]), 1).unwrap_err();
+            assert_eq!(error.property, name);
+        }
+        let old = manifest(
+            &[("ffa-version", Some(cells(&[0x10001]))), ("messaging-method", Some(cells(&[0x201])))],
+            &[WINDOW],
+        );
+        assert_eq!(Manifest::decode(&old, 1).unwrap_err().property, "messaging-method");
+    }
+
+    #[test]
+    fn rejected_regions() {
+        for regions in [
+            &[(0x8000_0000, 0, 0xb)][..],
+            &[(0x8000_0800, 1, 0xb)],
+            &[(0x8000_0000, 1, 0xa)],
+            &[(0x8000_0000, 1, 0x1b)],
+            &[(0x8000_0000, 1, 0xd)],
+            &[(0x8000_0000, 1, 0x3)],
+            &[(0x8000_0000, 0x1001, 0xb)],
+            &[(0x0e00_0000, 1, 0x3)],
+            &[(0x0eb0_0000, 1, 0xb)],
+            &[WINDOW, (0x80ff_f000, 1, 0xb)],
+            &[(0xffff_f000, u32::MAX, 0xb)],
+        ] {
+            assert!(Manifest::decode(&manifest(&[], regions), 1).is_err(), "{regions:x?}");
+        }
+        let nine: std::vec::Vec<Region3> = (0..9).map(|index| (0x8000_0000 + index * 0x1000, 1, 0xb)).collect();
+        assert!(Manifest::decode(&manifest(&[], &nine[1..]), 1).is_ok());
+        assert!(Manifest::decode(&manifest(&[], &nine), 1).is_err());
+    }
+
+    #[test]
+    fn broken_blobs_never_panic() {
+        let good = manifest(&[], &[WINDOW]);
+        for length in 0..good.len() {
+            assert!(Manifest::decode(&good[..length], 1).is_err());
+        }
+        for index in 0..good.len() {
+            for bit in [0, 3, 7] {
+                let mut blob = good.clone();
+                blob[index] ^= 1 << bit;
+                // Any answer will do; a panic will not.
+                let _ = Manifest::decode(&blob, 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The shares that exist: who owns them, who borrowed them.
+use heapless::Vec;
+
+use crate::descriptor::{
+    ATTRIBUTE_NON_SECURE, Constituent, Entry, Header, NORMAL_WRITE_BACK, NOT_EXECUTABLE, READ_ONLY, READ_WRITE,
+    Response, Share, TYPE_SHARE,
+};
+use crate::error::{FfaError, Refusal};
+use crate::memory_map::Range;
+
+/// Shares at a time, as many as Hafnium has.
+pub const MAXIMUM_SHARES: usize = 100;
+
+/// One share.
+#[derive(Clone, Debug)]
+struct Record {
+    handle: u64,
+    share: Share,
+    /// Whether the borrower is told that the memory is non-secure (false only under the fixture's control call).
+    non_secure: bool,
+    retrieved: bool,
+}
+
+/// All shares.
+#[derive(Debug, Default)]
+pub struct ShareTable {
+    records: Vec<Record, MAXIMUM_SHARES>,
+    made: u32,
+}
+
+impl ShareTable {
+    /// An empty table.
+    pub const fn new() -> Self {
+        Self { records: Vec::new(), made: 0 }
+    }
+
+    /// Shares that exist now.
+    pub fn shared(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Shares that are retrieved now.
+    pub fn retrieved(&self) -> usize {
+        self.records.iter().filter(|record| record.retrieved).count()
+    }
+
+    /// Ranges of all shares that `receiver` holds now.
+    pub fn held(&self, receiver: u16) -> impl Iterator<Item = Range> + '_ {
+        self.records
+            .iter()
+            .filter(move |record| record.retrieved && record.share.entry.receiver == receiver)
+            .flat_map(|record| record.share.constituents.iter().filter_map(Constituent::range))
+    }
+
+    /// Whether any page of `range` is shared already.
+    pub fn overlaps(&self, range: &Range) -> bool {
+        self.records
+            .iter()
+            .flat_map(|record| record.share.constituents.iter().filter_map(Constituent::range))
+            .any(|other| other.overlaps(range))
+    }
+
+    /// Adds a share; returns its handle. No handle is ever given out twice, and both of its halves are needed.
+    pub fn add(&mut self, share: Share, non_secure: bool) -> Result<u64, Refusal> {
+        const FULL: Refusal = Refusal::new(FfaError::NoMemory, "share-table", "too many shares");
+        if self.records.is_full() {
+            return Err(FULL);
+        }
+        self.made = self.made.checked_add(1).ok_or(FULL)?;
+        // Bit 63 is clear: the SPMC made it (DEN0140, table 1.18).
+        let handle = (u64::from(self.made) << 32) | 0x5350_0000 | u64::from(self.made & 0xffff);
+        self.records.push(Record { handle, share, non_secure, retrieved: false }).map_err(|_| FULL)?;
+        Ok(handle)
+    }
+
+    fn find(&mut self, handle: u64) -> Option<&mut Record> {
+        self.records.iter_mut().find(|record| record.handle == handle)
+    }
+
+    /// Checks a retrieve request of `caller` against the share, marks it retrieved and returns the response to encode.
+    pub fn retrieve(&mut self, caller: u16, header: &Header, entry: &Entry) -> Result<Response<'_>, Refusal> {
+        let record = self
+            .find(header.handle)
+            .ok_or(Refusal::invalid("retrieve-handle", "there is no share with this handle"))?;
+        let share = &record.share;
+        if header.sender != share.header.sender {
+            return Err(Refusal::invalid("retrieve-sender", "the sender is not the owner of the memory"));
+        }
+        if header.tag != share.header.tag {
+            return Err(Refusal::invalid("retrieve-tag", "the tag is not the sender's"));
+        }
+        if entry.receiver != caller || share.entry.receiver != caller {
+            return Err(Refusal::invalid("retrieve-receiver", "the receiver is not the caller or not the borrower"));
+        }
+        if header.flags != 0 && header.flags != TYPE_SHARE {
+            return Err(Refusal::invalid("retrieve-flags", "flags must be zero or the transaction type SHARE alone"));
+        }
+        if header.attributes & ATTRIBUTE_NON_SECURE != 0 {
+            return Err(Refusal::invalid("retrieve-ns", "the NS bit of a retrieve request must be zero"));
+        }
+        if header.attributes != 0 && header.attributes != NORMAL_WRITE_BACK {
+            return Err(Refusal::invalid(
+                "retrieve-attributes",
+                "attributes must be not specified or Normal write-back inner shareable",
+            ));
+        }
+        if entry.flags != 0 {
+            return Err(Refusal::invalid("retrieve-entry-flags", "flags of the endpoint descriptor must be zero"));
+        }
+        if entry.implementation != share.entry.implementation {
+            return Err(Refusal::invalid(
+                "retrieve-implementation",
+                "implementation defined bytes are not what the sender gave",
+            ));
+        }
+        let data = match entry.permissions {
+            0 => share.entry.permissions,
+            READ_ONLY => READ_ONLY,
+            READ_WRITE if share.entry.permissions == READ_WRITE => READ_WRITE,
+            READ_WRITE => {
+                return Err(Refusal::denied("retrieve-permissions", "more access than the sender granted"));
+            }
+            _ => {
+                return Err(Refusal::invalid(
+                    "retrieve-permissions",
+                    "instruction access of a share must be not specified, data access one of three",
+                ));
+            }
+        };
+        if record.retrieved {
+            return Err(Refusal::denied("retrieve-twice", "the share is retrieved already"));
+        }
+        record.retrieved = true;
+        let non_secure = if record.non_secure { ATTRIBUTE_NON_SECURE } else { 0 };
+        let share = &record.share;
+        Ok(Response {
+            sender: share.header.sender,
+            receiver: caller,
+            attributes: NORMAL_WRITE_BACK | non_secure,
+            permissions: data | NOT_EXECUTABLE,
+            handle: record.handle,
+            tag: share.header.tag,
+            implementation: share.entry.implementation,
+            constituents: &share.constituents,
+        })
+    }
+
+    /// Takes `handle` back from `caller`.
+    pub fn relinquish(&mut self, caller: u16, handle: u64) -> Result<(), Refusal> {
+        match self.find(handle) {
+            Some(record) if record.share.entry.receiver == caller && record.retrieved => {
+                record.retrieved = false;
+                Ok(())
+            }
+            _ => Err(Refusal::invalid("relinquish-handle", "the caller has not retrieved this handle")),
+        }
+    }
+
+    /// Ends the share `handle` of `owner`.
+    pub fn reclaim(&mut self, owner: u16, handle: u64) -> Result<(), Refusal> {
+        let index = self
+            .records
+            .iter()
+            .position(|record| record.handle == handle && record.share.header.sender == owner)
+            .ok_or(Refusal::invalid("reclaim-handle", "the caller has no share with this handle"))?;
+        if self.records[index].retrieved {
+            return Err(Refusal::denied("reclaim-retrieved", "the memory is still retrieved"));
+        }
+        self.records.swap_remove(index);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::descriptor::tests::{retrieve_bytes, share_bytes};
+    use crate::descriptor::{decode_retrieve_request, decode_share};
+
+    fn share(address: u64, pages: u32) -> Share {
+        decode_share(&share_bytes(32, &[(address, pages)]), 32).unwrap()
+    }
+
+    fn request(handle: u64) -> (Header, Entry) {
+        decode_retrieve_request(&retrieve_bytes(32, handle), 32).unwrap()
+    }
+
+    #[test]
+    fn life_of_a_share() {
+        let mut table = ShareTable::new();
+        let handle = table.add(share(0x4100_0000, 4), true).unwrap();
+        assert!(table.overlaps(&Range::pages(0x4100_3000, 8).unwrap()));
+        assert!(!table.overlaps(&Range::pages(0x4100_4000, 8).unwrap()));
+        let (header, entry) = request(handle);
+        let response = table.retrieve(0x8001, &header, &entry).unwrap();
+        assert_eq!((response.attributes, response.permissions), (0x6f, 6));
+        assert_eq!(table.held(0x8001).collect::<std::vec::Vec<_>>(), [Range::pages(0x4100_0000, 4).unwrap()]);
+        assert_eq!(table.retrieve(0x8001, &header, &entry).unwrap_err().rule, "retrieve-twice");
+        assert_eq!(table.reclaim(0, handle).unwrap_err().error, FfaError::Denied);
+        assert_eq!(table.relinquish(0x8002, handle).unwrap_err().rule, "relinquish-handle");
+        table.relinquish(0x8001, handle).unwrap();
+        assert_eq!(table.relinquish(0x8001, handle).unwrap_err().rule, "relinquish-handle");
+        assert_eq!(table.held(0x8001).count(), 0);
+        assert_eq!(table.reclaim(1, handle).unwrap_err().rule, "reclaim-handle");
+        table.reclaim(0, handle).unwrap();
+        assert_eq!(table.reclaim(0, handle).unwrap_err().rule, "reclaim-handle");
+        assert_eq!(table.retrieve(0x8001, &header, &entry).unwrap_err().rule, "retrieve-handle");
+        assert_ne!(table.add(share(0x4100_0000, 4), true).unwrap(), handle);
+    }
+
+    #[test]
+    fn each_rule_of_a_retrieve() {
+        type Change = fn(&mut Header, &mut Entry);
+        let cases: [(&str, Change); 13] = [
+            ("retrieve-handle", |header, _| header.handle ^= 1 << 32),
+            ("retrieve-sender", |header, _| header.sender = 1),
+            ("retrieve-tag", |header, _| header.tag = 1),
+            ("retrieve-receiver", |_, entry| entry.receiver = 0x8002),
+            ("retrieve-flags", |header, _| header.flags = 2 << 3),
+            ("retrieve-flags", |header, _| header.flags = TYPE_SHARE | 1),
+            ("retrieve-ns", |header, _| header.attributes = 0x6f),
+            ("retrieve-ns", |header, _| header.attributes = 0x40),
+            ("retrieve-attributes", |header, _| header.attributes = 0x27),
+            ("retrieve-entry-flags", |_, entry| entry.flags = 1),
+            ("retrieve-implementation", |_, entry| entry.implementation[3] = 1),
+            ("retrieve-permissions", |_, entry| entry.permissions = 6),
+            ("retrieve-permissions", |_, entry| entry.permissions = 3),
+        ];
+        for (rule, change) in cases {
+            let mut table = ShareTable::new();
+            let handle = table.add(share(0x4100_0000, 4), true).unwrap();
+            let (mut header, mut entry) = request(handle);
+            change(&mut header, &mut entry);
+            assert_eq!(table.retrieve(0x8001, &header, &entry).unwrap_err().rule, rule);
+            assert_eq!(table.retrieved(), 0);
+        }
+    }
+
+    #[test]
+    fn permissions_never_rise() {
+        let mut table = ShareTable::new();
+        let mut read_only = share(0x4100_0000, 4);
+        read_only.entry.permissions = READ_ONLY;
+        let handle = table.add(read_only, false).unwrap();
+        let (header, mut entry) = request(handle);
+        assert_eq!(table.retrieve(0x8001, &header, &entry).unwrap_err().error, FfaError::Denied);
+        entry.permissions = 0;
+        let response = table.retrieve(0x8001, &header, &entry).unwrap();
+        assert_eq!((response.attributes, response.permissions), (0x2f, 5));
+    }
+
+    #[test]
+    fn the_table_has_an_end() {
+        let mut table = ShareTable::new();
+        for index in 0..MAXIMUM_SHARES as u64 {
+            table.add(share(0x4100_0000 + index * 0x1000, 1), true).unwrap();
+        }
+        assert_eq!(table.add(share(0x5000_0000, 1), true).unwrap_err().error, FfaError::NoMemory);
+    }
+}

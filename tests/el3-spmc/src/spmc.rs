@@ -1,0 +1,421 @@
+//! The SPMC: takes every SMC of both worlds, checks it, answers it or changes worlds.
+//!
+//! It is SPMD (forwarder of the normal world) and SPMC (of the one partition) in one. State is kept for each endpoint
+//! and each execution context, so that more of either can come; today there is one CPU, one partition and one
+//! normal-world endpoint.
+mod memory;
+mod message;
+mod setup;
+
+use core::fmt;
+
+use crate::console_log::ConsoleLog;
+use crate::error::{FfaError, Refusal};
+use crate::function::{SMC64, architecture, ffa, fixture, psci};
+use crate::machine::{Machine, World, violate};
+use crate::manifest::Manifest;
+use crate::memory_map::PARTITION;
+use crate::share_table::ShareTable;
+use crate::stage_one::{self, Allowed};
+
+/// Endpoint id of the normal world's hypervisor or OS.
+pub const NORMAL_WORLD_ID: u16 = 0;
+/// Endpoint id of the partition.
+pub const PARTITION_ID: u16 = 0x8001;
+/// Endpoint id of this SPMC.
+pub const SPMC_ID: u16 = 0x8000;
+/// CPUs served, and execution contexts of the partition.
+pub const PROCESSORS: usize = 1;
+/// SMCCC 1.2.
+const SMCCC_VERSION: u64 = 0x1_0002;
+/// PSCI 1.1.
+const PSCI_VERSION: u64 = 0x1_0001;
+/// SMCCC's "unknown function" in a 32-bit register.
+const UNKNOWN: u64 = 0xffff_ffff;
+/// Bad mappings reported for one walk.
+const FINDINGS_SHOWN: u32 = 4;
+
+/// Registers x0 to x17 of a call or an answer.
+pub type Registers = [u64; 18];
+
+/// Registers to write before a world goes on: the first `count` of x0 to x17.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Values.
+    pub registers: Registers,
+    /// How many of them are written; the others keep what they had.
+    pub count: usize,
+}
+
+impl Answer {
+    /// Writes nothing.
+    pub const NOTHING: Self = Self { registers: [0; 18], count: 0 };
+
+    /// Writes x0 alone.
+    pub const fn x0(value: u64) -> Self {
+        let mut registers = [0; 18];
+        registers[0] = value;
+        Self { registers, count: 1 }
+    }
+
+    /// Writes x0 to x7: the given ones, then zeros.
+    pub fn eight<const N: usize>(values: [u64; N]) -> Self {
+        let mut registers = [0; 18];
+        for (register, value) in registers.iter_mut().take(8).zip(values) {
+            *register = value;
+        }
+        Self { registers, count: 8 }
+    }
+
+    /// FFA_SUCCESS with w2 and w3.
+    pub fn success(w2: u64, w3: u64) -> Self {
+        Self::eight([ffa::SUCCESS.into(), 0, w2, w3])
+    }
+
+    /// FFA_ERROR with its code.
+    pub fn error(error: FfaError) -> Self {
+        Self::eight([ffa::ERROR.into(), 0, error.register()])
+    }
+}
+
+/// What happens after a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The caller goes on with this answer.
+    Return(Answer),
+    /// The other world goes on, with these registers.
+    Switch(World, Answer),
+    /// The machine is switched off.
+    PowerOff,
+    /// The machine is reset.
+    Reset,
+    /// The partition gave up during its initialization.
+    BootFailed,
+}
+
+/// One SMC.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'r> {
+    /// World of the caller.
+    pub world: World,
+    /// Linear index of the CPU.
+    pub processor: usize,
+    /// x0 to x17.
+    pub registers: &'r Registers,
+}
+
+impl Call<'_> {
+    /// Function identifier.
+    pub fn function(&self) -> u32 {
+        self.registers[0] as u32
+    }
+
+    /// A 32-bit argument: the upper half of the register is no part of it.
+    fn w(&self, index: usize) -> u32 {
+        self.registers[index] as u32
+    }
+
+    /// A 64-bit argument.
+    fn x(&self, index: usize) -> u64 {
+        self.registers[index]
+    }
+
+    /// An argument as wide as the call's convention makes it.
+    fn argument(&self, index: usize) -> u64 {
+        if self.function() & SMC64 != 0 { self.x(index) } else { self.w(index).into() }
+    }
+
+    /// Whether all of these registers are zero, at the width of the convention.
+    fn zero(&self, indices: core::ops::RangeInclusive<usize>) -> bool {
+        indices.into_iter().all(|index| self.argument(index) == 0)
+    }
+}
+
+/// RX and TX buffer of an endpoint, one page each.
+#[derive(Clone, Copy, Debug)]
+struct Mailbox {
+    /// The endpoint writes, we read. Physical address.
+    transmit: u64,
+    /// We write, the endpoint reads. Physical address.
+    receive: u64,
+    /// The endpoint has not released what we wrote.
+    receive_held: bool,
+}
+
+/// What is known of an endpoint.
+#[derive(Clone, Copy, Debug, Default)]
+struct Endpoint {
+    version: Option<u32>,
+    /// Another call came after FFA_VERSION.
+    version_fixed: bool,
+    mailbox: Option<Mailbox>,
+}
+
+/// State of one execution context of the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ContextState {
+    /// Before its first FFA_MSG_WAIT.
+    Initializing,
+    /// In FFA_MSG_WAIT or after a direct response.
+    Waiting,
+    /// Serving a direct request of `client`, made with `function`.
+    Serving { client: u16, function: u32 },
+}
+
+/// The SPMC's whole state, but for the shares.
+#[derive(Debug)]
+pub struct Spmc<'s> {
+    manifest: Manifest,
+    shares: &'s mut ShareTable,
+    normal: Endpoint,
+    partition: Endpoint,
+    contexts: [ContextState; PROCESSORS],
+    log: ConsoleLog,
+    lenient_addresses: bool,
+    ns_attribute_clear: bool,
+}
+
+impl<'s> Spmc<'s> {
+    /// An SPMC for the partition with this manifest, which is about to be entered.
+    pub fn new(manifest: Manifest, shares: &'s mut ShareTable) -> Self {
+        Self {
+            manifest,
+            shares,
+            normal: Endpoint::default(),
+            partition: Endpoint::default(),
+            contexts: [ContextState::Initializing; PROCESSORS],
+            log: ConsoleLog::new(),
+            lenient_addresses: false,
+            ns_attribute_clear: false,
+        }
+    }
+
+    /// Handles one SMC.
+    pub fn call(&mut self, machine: &mut dyn Machine, call: &Call<'_>) -> Outcome {
+        let function = call.function();
+        match function {
+            architecture::SMCCC_VERSION => Outcome::Return(Answer::x0(SMCCC_VERSION)),
+            architecture::FEATURES => Outcome::Return(Answer::x0(match call.w(1) {
+                architecture::SMCCC_VERSION | architecture::FEATURES => 0,
+                _ => UNKNOWN,
+            })),
+            fixture::CONTROL if call.world == World::Normal => {
+                self.lenient_addresses = call.x(1) & fixture::LENIENT_ADDRESSES != 0;
+                self.ns_attribute_clear = call.x(1) & fixture::NS_ATTRIBUTE_CLEAR != 0;
+                Outcome::Return(Answer::x0(0))
+            }
+            fixture::VIOLATIONS if call.world == World::Normal => Outcome::Return(Answer::x0(machine.violations())),
+            _ if (psci::FIRST..=psci::LAST).contains(&(function & !SMC64)) => self.psci(machine, call),
+            _ if (ffa::FIRST..=ffa::LAST).contains(&(function & !SMC64)) => self.ffa(machine, call),
+            _ => Outcome::Return(Answer::x0(if function & SMC64 != 0 { u64::MAX } else { UNKNOWN })),
+        }
+    }
+
+    /// Last lines of a run: what the partition left unprinted, the shares, the verdict.
+    pub fn end(&mut self, machine: &mut dyn Machine) {
+        self.log.flush(machine);
+        let (shared, retrieved) = (self.shares.shared(), self.shares.retrieved());
+        machine.firmware_line(format_args!("handles shared={shared} retrieved={retrieved}"));
+        let violations = machine.violations();
+        machine.firmware_line(format_args!("end violations={violations}"));
+    }
+
+    fn psci(&mut self, machine: &mut dyn Machine, call: &Call<'_>) -> Outcome {
+        if call.world == World::Secure {
+            violate(
+                machine,
+                "psci-from-partition",
+                format_args!("PSCI function {:#x} is not the partition's", call.function()),
+            );
+            return Outcome::Return(Answer::x0(UNKNOWN));
+        }
+        match call.function() {
+            psci::VERSION => Outcome::Return(Answer::x0(PSCI_VERSION)),
+            psci::FEATURES => Outcome::Return(Answer::x0(match call.w(1) {
+                psci::VERSION
+                | psci::FEATURES
+                | psci::SYSTEM_OFF
+                | psci::SYSTEM_RESET
+                | architecture::SMCCC_VERSION => 0,
+                _ => UNKNOWN,
+            })),
+            psci::SYSTEM_OFF => Outcome::PowerOff,
+            psci::SYSTEM_RESET => Outcome::Reset,
+            function => Outcome::Return(Answer::x0(if function & SMC64 != 0 { u64::MAX } else { UNKNOWN })),
+        }
+    }
+
+    fn ffa(&mut self, machine: &mut dyn Machine, call: &Call<'_>) -> Outcome {
+        let function = call.function();
+        if function == ffa::VERSION {
+            return Outcome::Return(self.version(machine, call));
+        }
+        let endpoint = self.endpoint_mut(call.world);
+        endpoint.version_fixed = true;
+        if endpoint.version.is_none() {
+            const RULE: Refusal = Refusal::denied("version-first", "FFA_VERSION must come before any other FF-A call");
+            return Outcome::Return(self.refuse(machine, call, RULE));
+        }
+        // A call that changes the state of the partition's execution context has its own rules; all others answer.
+        match (function, call.world) {
+            (ffa::MSG_WAIT, World::Secure) => return self.wait(machine, call),
+            (ffa::ERROR, World::Secure) => return self.partition_error(machine, call),
+            (DIRECT_RESP_32 | DIRECT_RESP_64 | ffa::MSG_SEND_DIRECT_RESP2 | DIRECT_RESP2_64, World::Secure) => {
+                return self.direct_response(machine, call);
+            }
+            (DIRECT_REQ_64, World::Normal) => return self.direct_request(machine, call),
+            _ => {}
+        }
+        let result = match (function, call.world) {
+            (ffa::FEATURES, _) => self.features(call),
+            (ffa::ID_GET, world) => Ok(Answer::success(endpoint_id(world).into(), 0)),
+            (ffa::SPM_ID_GET, _) => Ok(Answer::success(SPMC_ID.into(), 0)),
+            (ffa::RXTX_MAP | RXTX_MAP_64, _) => self.map_buffers(call),
+            (ffa::RXTX_UNMAP, _) => self.unmap_buffers(call),
+            (ffa::RX_RELEASE, _) => self.release_receive_buffer(call),
+            (ffa::PARTITION_INFO_GET, _) => self.partition_information(machine, call),
+            (PARTITION_INFO_GET_REGS_64, _) => self.partition_information_registers(call),
+            (ffa::RUN, World::Normal) => self.run(call),
+            (ffa::CONSOLE_LOG | CONSOLE_LOG_64, World::Secure) => self.console_log(machine, call),
+            (ffa::MEM_SHARE | MEM_SHARE_64, World::Normal) => self.share(machine, call),
+            (ffa::MEM_RECLAIM, World::Normal) => self.reclaim(call),
+            (ffa::MEM_RETRIEVE_REQ | MEM_RETRIEVE_REQ_64, World::Secure) => self.retrieve(machine, call),
+            (ffa::MEM_RELINQUISH, World::Secure) => self.relinquish(machine, call),
+            (_, World::Secure) => match never_for_the_partition(function) {
+                Some(refusal) => Err(refusal),
+                None => {
+                    machine.firmware_line(format_args!("note partition called {function:#x}, not supported here"));
+                    Ok(Answer::error(FfaError::NotSupported))
+                }
+            },
+            (_, World::Normal) => Ok(Answer::error(FfaError::NotSupported)),
+        };
+        Outcome::Return(result.unwrap_or_else(|refusal| self.refuse(machine, call, refusal)))
+    }
+
+    /// FFA_ERROR for the caller; if that is the partition, a violation as well.
+    fn refuse(&mut self, machine: &mut dyn Machine, call: &Call<'_>, refusal: Refusal) -> Answer {
+        if call.world == World::Secure {
+            violate(machine, refusal.rule, format_args!("{} ({})", refusal.text, CallText(call)));
+        }
+        Answer::error(refusal.error)
+    }
+
+    fn endpoint(&self, world: World) -> &Endpoint {
+        match world {
+            World::Normal => &self.normal,
+            World::Secure => &self.partition,
+        }
+    }
+
+    fn endpoint_mut(&mut self, world: World) -> &mut Endpoint {
+        match world {
+            World::Normal => &mut self.normal,
+            World::Secure => &mut self.partition,
+        }
+    }
+
+    /// FF-A version of an endpoint; calls before FFA_VERSION never get as far as to ask.
+    fn version_of(&self, world: World) -> u32 {
+        self.endpoint(world).version.unwrap_or(crate::manifest::VERSION)
+    }
+
+    /// Walks the partition's stage 1 tables and reports what they must not map.
+    fn check_mappings(&self, machine: &mut dyn Machine, occasion: &str) {
+        let registers = machine.translation();
+        let allowed = |address: u64| {
+            if PARTITION.holds(address) {
+                return Some(Allowed { range: PARTITION, non_secure: false, writable: true, executable: true });
+            }
+            let region = self.manifest.memory.iter().chain(&self.manifest.devices);
+            region
+                .filter(|region| region.range.holds(address))
+                .map(|region| Allowed {
+                    range: region.range,
+                    non_secure: region.attributes & crate::manifest::NON_SECURE != 0,
+                    writable: region.attributes & crate::manifest::WRITE != 0,
+                    executable: region.attributes & crate::manifest::EXECUTE != 0,
+                })
+                .next()
+                .or_else(|| {
+                    self.shares.held(PARTITION_ID).find(|range| range.holds(address)).map(|range| Allowed {
+                        range,
+                        non_secure: true,
+                        writable: true,
+                        executable: false,
+                    })
+                })
+        };
+        let mut findings: heapless::Vec<stage_one::Finding, { FINDINGS_SHOWN as usize }> = heapless::Vec::new();
+        let mut more = 0_u32;
+        stage_one::walk(
+            &registers,
+            PARTITION,
+            &|address, page| machine.read(address, page),
+            &allowed,
+            &mut |finding| {
+                if findings.push(finding).is_err() {
+                    more += 1;
+                }
+            },
+        );
+        for finding in &findings {
+            violate(machine, finding.problem.rule(), format_args!("{finding} at {occasion}"));
+        }
+        if more > 0 {
+            machine.firmware_line(format_args!("note {more} more bad mappings at {occasion}"));
+        }
+    }
+}
+
+const DIRECT_REQ_64: u32 = ffa::MSG_SEND_DIRECT_REQ | SMC64;
+const DIRECT_RESP_32: u32 = ffa::MSG_SEND_DIRECT_RESP;
+const DIRECT_RESP_64: u32 = ffa::MSG_SEND_DIRECT_RESP | SMC64;
+const DIRECT_RESP2_64: u32 = ffa::MSG_SEND_DIRECT_RESP2 | SMC64;
+const RXTX_MAP_64: u32 = ffa::RXTX_MAP | SMC64;
+const CONSOLE_LOG_64: u32 = ffa::CONSOLE_LOG | SMC64;
+const PARTITION_INFO_GET_REGS_64: u32 = ffa::PARTITION_INFO_GET_REGS | SMC64;
+const MEM_SHARE_64: u32 = ffa::MEM_SHARE | SMC64;
+const MEM_RETRIEVE_REQ_64: u32 = ffa::MEM_RETRIEVE_REQ | SMC64;
+
+/// Endpoint id of a world's caller.
+const fn endpoint_id(world: World) -> u16 {
+    match world {
+        World::Normal => NORMAL_WORLD_ID,
+        World::Secure => PARTITION_ID,
+    }
+}
+
+/// Calls that exist in FF-A and that no partition may make of the normal world or for itself; a breach if it does.
+fn never_for_the_partition(function: u32) -> Option<Refusal> {
+    Some(match function & !SMC64 {
+        ffa::MSG_SEND_DIRECT_REQ | ffa::MSG_SEND_DIRECT_REQ2 => {
+            Refusal::denied("direct-request-to-normal-world", "a partition sends the normal world no direct request")
+        }
+        ffa::MEM_SHARE | ffa::MEM_LEND | ffa::MEM_DONATE => {
+            Refusal::denied("share-to-normal-world", "a partition shares, lends and donates nothing to the normal world")
+        }
+        ffa::MEM_RECLAIM => Refusal::denied("reclaim-not-owner", "the partition owns no shared memory"),
+        ffa::RUN => Refusal::denied("run-from-partition", "there is no other execution context to run"),
+        ffa::SUCCESS | ffa::MEM_RETRIEVE_RESP => {
+            Refusal::new(FfaError::NotSupported, "answer-as-call", "an answer's identifier was used as a call")
+        }
+        _ => return None,
+    })
+}
+
+/// A call's registers, as a report shows them.
+struct CallText<'c, 'r>(&'c Call<'r>);
+
+impl fmt::Display for CallText<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "x0-x7")?;
+        for value in &self.0.registers[..8] {
+            write!(f, " {value:#x}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

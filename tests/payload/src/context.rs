@@ -1,0 +1,249 @@
+//! What the test cases share: the connection, the images, and the checks that every case needs.
+use crate::buffers::Buffers;
+use crate::framework::{Failure, Outcome, Text};
+use crate::machine::{self, Strictness};
+use crate::parameters::{File, Parameters};
+use crate::transport::Smc;
+use crate::{expect, expect_eq, failure, memory};
+use remoteproc_abi::door_d::{Answer, LoadArguments, Request, StopMode};
+use remoteproc_abi::memory_descriptor::{Constituent, write_share};
+use remoteproc_abi::result::TeeResult;
+use remoteproc_refusal::{Class, Refusal};
+use remoteproc_shim::ffa::{BufferPair, FfaTee, FfaTransport, Registers, Status};
+use remoteproc_shim::{Error, LoadError, Remoteproc};
+
+/// The client as the tests use it.
+pub type Client = Remoteproc<FfaTee<Smc, Buffers>>;
+/// What an FF-A call fails with.
+pub type FfaError = remoteproc_shim::ffa::Error;
+
+const FFA_ERROR: u32 = 0x8400_0060;
+const FFA_SUCCESS_32: u32 = 0x8400_0061;
+const FFA_SUCCESS_64: u32 = 0xC400_0061;
+const FFA_MEM_SHARE: u32 = 0xC400_0073;
+const FFA_MEM_RECLAIM: u32 = 0x8400_0077;
+
+/// What the cases share.
+pub struct Context {
+    /// The client under test.
+    pub client: Client,
+    /// What the host wants.
+    pub parameters: Parameters,
+    /// Violations that the SPMC fixture had counted before the case.
+    violations: u64,
+}
+
+impl Context {
+    /// Connects.
+    pub fn new(parameters: Parameters) -> Result<Self, Text> {
+        let buffers = Buffers::take().ok_or_else(|| Text::of(format_args!("the buffers are in use")))?;
+        let tee = FfaTee::connect(Smc::default(), buffers)
+            .map_err(|error| Text::of(format_args!("connecting: {error}")))?;
+        let client = Remoteproc::new(tee, parameters.processor());
+        Ok(Self { client, parameters, violations: 0 })
+    }
+
+    /// Before a case.
+    pub fn prepare(&mut self) -> Outcome {
+        self.violations = machine::violations();
+        Ok(())
+    }
+
+    /// After a case: the SPMC strict again, the processor released, its memory clear, a clean load works, and no rule was broken.
+    pub fn settle(&mut self) -> Outcome {
+        machine::set_strictness(Strictness::Strict);
+        // Refused where a load is under way; the release below is what counts.
+        let _ = self.client.stop(StopMode::Forced);
+        self.client.release().map_err(|error| failure!("release: {error}"))?;
+        self.expect_clear()?;
+        if let Ok(sample) = self.sample() {
+            self.load(sample).map_err(|error| failure!("a clean load: {error}"))?;
+            self.client.release().map_err(|error| failure!("release after a clean load: {error}"))?;
+        }
+        if let Some(breach) = self.client.tee().transport().take_breach() {
+            return Err(failure!("{}: x{} is {:#x}", breach.rule, breach.register, breach.value));
+        }
+        expect_eq!(machine::violations(), self.violations, "the SPMC's number of violations");
+        Ok(())
+    }
+
+    /// Returns the file behind a parameter, or skips the case.
+    fn file(&self, key: &str) -> Outcome<File> {
+        self.parameters
+            .file(key)
+            .ok_or_else(|| Failure::Skipped(Text::of(format_args!("no usable {key}= is given"))))
+    }
+
+    /// Returns a container that loads.
+    pub fn sample(&self) -> Outcome<File> {
+        self.file("sample")
+    }
+
+    /// Returns another container that loads.
+    pub fn second(&self) -> Outcome<File> {
+        self.file("second")
+    }
+
+    /// Returns this project's own firmware.
+    pub fn firmware(&self) -> Outcome<File> {
+        self.file("firmware")
+    }
+
+    /// Loads a file through the shim.
+    pub fn load(&mut self, file: File) -> Result<(), LoadError<FfaError>> {
+        self.client.load(&[file.range()], file.length, |_| ())
+    }
+
+    /// Makes any call.
+    pub fn call(&mut self, function: u32, arguments: &[u64]) -> Registers {
+        let mut registers = [0; 18];
+        registers[0] = function.into();
+        registers[1..=arguments.len()].copy_from_slice(arguments);
+        self.client.tee().transport().call(registers)
+    }
+
+    /// Makes a call that has to be answered with FFA_SUCCESS, or with FFA_ERROR and a status.
+    pub fn try_call(&mut self, function: u32, arguments: &[u64]) -> Outcome<Result<Registers, Status>> {
+        let answer = self.call(function, arguments);
+        match answer[0] as u32 {
+            FFA_SUCCESS_32 | FFA_SUCCESS_64 => Ok(Ok(answer)),
+            FFA_ERROR => Ok(Err(Status((answer[2] as u32).cast_signed()))),
+            other => Err(failure!("{function:#x} is answered {other:#x}")),
+        }
+    }
+
+    /// Sends payload registers of a direct request.
+    pub fn ask(&mut self, payload: [u64; 5]) -> Outcome<Answer> {
+        let answer = self.client.tee().direct_request(payload).map_err(|error| failure!("{error}"))?;
+        Ok(Answer::decode(&answer))
+    }
+
+    /// Sends one LOAD_FW for the case's processor; follows IN_PROGRESS to its end.
+    pub fn load_handle(&mut self, handle: u64, total: u64, offset: u64) -> Outcome<Answer> {
+        let arguments = LoadArguments { handle, total, offset, lent: false, one_call: false };
+        let processor = self.parameters.processor();
+        for _ in 0..100_000 {
+            let answer = self.ask(Request::Load { processor, arguments }.encode())?;
+            if answer.tee_result() != Some(TeeResult::InProgress) {
+                return Ok(answer);
+            }
+            machine::wait_microseconds(50);
+        }
+        Err(failure!("LOAD_FW does not end"))
+    }
+
+    /// Shares any ranges, without the shim's own checks.
+    pub fn share(&mut self, ranges: &[Constituent]) -> Outcome<Result<u64, Status>> {
+        let mut descriptor = [0; 4096];
+        let (owner, borrower) = (self.client.tee().own_id(), self.client.tee().service().partition);
+        let length =
+            write_share(&mut descriptor, owner, borrower, ranges).map_err(|error| failure!("{error}"))?;
+        self.share_descriptor(&descriptor[..length])
+    }
+
+    /// Shares by a descriptor as it stands.
+    pub fn share_descriptor(&mut self, descriptor: &[u8]) -> Outcome<Result<u64, Status>> {
+        expect!(self.client.tee().buffers().write(descriptor), "the descriptor exceeds the TX buffer");
+        let length = descriptor.len() as u64;
+        let answer = self.try_call(FFA_MEM_SHARE, &[length, length])?;
+        Ok(answer.map(|answer| answer[3] << 32 | answer[2] & 0xFFFF_FFFF))
+    }
+
+    /// Shares ranges that the SPMC has to take.
+    pub fn share_good(&mut self, ranges: &[Constituent]) -> Outcome<u64> {
+        self.share(ranges)?.map_err(|status| failure!("FFA_MEM_SHARE is answered {status}"))
+    }
+
+    /// Takes memory back; the partition must not hold it any more.
+    pub fn reclaim(&mut self, handle: u64) -> Outcome {
+        let answer = self.try_call(FFA_MEM_RECLAIM, &[handle & 0xFFFF_FFFF, handle >> 32])?;
+        answer.map(drop).map_err(|status| failure!("FFA_MEM_RECLAIM is answered {status}"))
+    }
+
+    /// Checks an answer: the result that belongs to the refusal, no values, and the refusal's number from GET_LAST_ERROR.
+    pub fn expect_refusal(&mut self, answer: Answer, refusal: Refusal) -> Outcome {
+        let expected = result_of(refusal.class());
+        expect!(
+            answer.result == u32::from(expected),
+            "the result is {:#x}, not {expected}, expecting {refusal}",
+            answer.result
+        );
+        expect_eq!(answer.values, [0; 4], "the values of a refused request");
+        self.expect_last_error(refusal)
+    }
+
+    /// Checks that a load through the shim was refused so.
+    pub fn expect_load_refused(
+        &mut self,
+        outcome: Result<(), LoadError<FfaError>>,
+        refusal: Refusal,
+    ) -> Outcome {
+        match outcome {
+            Ok(()) => Err(failure!("it loads; expected {refusal}")),
+            Err(LoadError { error: Error::Refused { result, .. }, not_reclaimed: None }) => {
+                self.expect_refusal(Answer { result, values: [0; 4] }, refusal)
+            }
+            Err(LoadError { not_reclaimed: Some(error), .. }) => Err(failure!("not given back: {error}")),
+            Err(other) => Err(failure!("{other}; expected {refusal}")),
+        }
+    }
+
+    /// Checks that a command through the shim was refused so.
+    pub fn expect_command_refused<T>(
+        &mut self,
+        outcome: Result<T, Error<FfaError>>,
+        refusal: Refusal,
+    ) -> Outcome {
+        match outcome {
+            Ok(_) => Err(failure!("it succeeds; expected {refusal}")),
+            Err(Error::Refused { result, .. }) => {
+                self.expect_refusal(Answer { result, values: [0; 4] }, refusal)
+            }
+            Err(other) => Err(failure!("{other}; expected {refusal}")),
+        }
+    }
+
+    fn expect_last_error(&mut self, refusal: Refusal) -> Outcome {
+        let last = self.client.last_error().map_err(|error| failure!("GET_LAST_ERROR: {error}"))?;
+        let number = last.map_or(0, |last| last.number);
+        match Refusal::from_number(number) {
+            Some(actual) if actual == refusal => Ok(()),
+            Some(actual) => Err(failure!("GET_LAST_ERROR tells {actual}, not {refusal}")),
+            None => Err(failure!("GET_LAST_ERROR tells {number:#06x}, not {refusal}")),
+        }
+    }
+
+    /// Checks that the processor's memory reads zero.
+    pub fn expect_clear(&mut self) -> Outcome {
+        self.expect_filled(0)
+    }
+
+    /// Checks that every byte of the processor's memory is this one.
+    pub fn expect_filled(&mut self, byte: u8) -> Outcome {
+        match memory::first_other(memory::REGIONS, byte) {
+            None => Ok(()),
+            Some(address) => Err(failure!(
+                "the memory at {address:#x} is {:#010x}, not {byte:#04x} throughout",
+                memory::read_word(address)
+            )),
+        }
+    }
+}
+
+/// The result that belongs to a class of refusals (docs/abi.md); not taken from the partition's code, so that a mistake shows.
+fn result_of(class: Class) -> TeeResult {
+    match class {
+        Class::BadParameters => TeeResult::BadParameters,
+        Class::BadFormat => TeeResult::BadFormat,
+        Class::NoData => TeeResult::NoData,
+        Class::NotSupported => TeeResult::NotSupported,
+        Class::NotImplemented => TeeResult::NotImplemented,
+        Class::SignatureInvalid => TeeResult::SignatureInvalid,
+        Class::Security => TeeResult::Security,
+        Class::AccessDenied => TeeResult::AccessDenied,
+        Class::BadState => TeeResult::BadState,
+        Class::OutOfMemory => TeeResult::OutOfMemory,
+        Class::Generic => TeeResult::Generic,
+        Class::CorruptObject => TeeResult::CorruptObject,
+    }
+}

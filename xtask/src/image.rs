@@ -1,0 +1,123 @@
+//! `cargo xtask image`: what the partition's image consists of, beside what it may have.
+use crate::elf::Layout;
+use crate::firmware::{self, PARTITION};
+use crate::report;
+use crate::setup;
+use crate::toolchain::Toolchain;
+use crate::workspace::Workspace;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+/// The raw image may have this many bytes.
+const RAW_LIMIT: u64 = 128 << 10;
+/// The partition may use this many bytes of RAM, image included.
+const RAM_LIMIT: u64 = 512 << 10;
+
+/// What the image command takes from the command line.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Parts of the RAM, in the order of their addresses.
+    parts: Vec<(&'static str, u64)>,
+    raw: u64,
+    ram: u64,
+}
+
+impl Sizes {
+    /// Builds the partition and measures it.
+    pub fn measure(workspace: &Workspace, toolchain: &Toolchain) -> Result<Self> {
+        let built = firmware::build(workspace, toolchain, &PARTITION)?;
+        let raw = built.raw(&PARTITION)?.bytes.len() as u64;
+        Self::from_layout(&Layout::read(&built.elf)?, raw)
+    }
+
+    fn from_layout(layout: &Layout, raw: u64) -> Result<Self> {
+        let main_stack = layout.between("__stack_bottom", "__stack_top")?;
+        let exception_stack = layout.between("__exception_stack_bottom", "__exception_stack_top")?;
+        let mut parts = vec![
+            ("text", layout.section(".text")),
+            ("rodata", layout.between("__text_end", "__rodata_end")?),
+            ("data", layout.section(".data")),
+            ("page tables, buffers (zeroed)", layout.between("__bss_start", "__bss_end")?),
+            ("main stack", main_stack),
+            ("exception stack", exception_stack),
+            ("heap", layout.between("__heap_start", "__heap_end")?),
+        ];
+        let ram = layout.between("__image_start", "__ram_end")?;
+        let named: u64 = parts.iter().map(|(_, size)| size).sum();
+        let rest = ram.checked_sub(named).context("the parts are larger than the whole")?;
+        parts.push(("guard pages, alignment", rest));
+        Ok(Self { parts, raw, ram })
+    }
+
+    /// What exceeds its limit.
+    pub fn excess(&self) -> Option<String> {
+        let mut over = Vec::new();
+        for (name, size, limit) in [("raw image", self.raw, RAW_LIMIT), ("RAM", self.ram, RAM_LIMIT)] {
+            if size > limit {
+                over.push(format!("{name} {size} bytes, limit {limit}, {} too many", size - limit));
+            }
+        }
+        if over.is_empty() { None } else { Some(over.join("; ")) }
+    }
+
+    fn to_json(&self) -> Value {
+        let parts: Vec<Value> =
+            self.parts.iter().map(|(name, size)| json!({"name": name, "bytes": size})).collect();
+        json!({
+            "parts": parts,
+            "raw": {"bytes": self.raw, "limit": RAW_LIMIT},
+            "ram": {"bytes": self.ram, "limit": RAM_LIMIT},
+            "within_limits": self.excess().is_none(),
+        })
+    }
+
+    fn print(&self) {
+        println!("The partition's image, bytes:");
+        for (name, size) in &self.parts {
+            println!("  {name:<32} {size:>8}");
+        }
+        for (name, size, limit) in [("raw image", self.raw, RAW_LIMIT), ("RAM", self.ram, RAM_LIMIT)] {
+            println!("{} {name:<32} {size:>8} of {limit:>6}", report::mark(size <= limit));
+        }
+    }
+}
+
+/// Measures, prints, and returns the exit code.
+pub fn run(options: &Options) -> Result<u8> {
+    let workspace = Workspace::find()?;
+    let toolchain = setup::ensure_toolchain()?;
+    let sizes = Sizes::measure(&workspace, &toolchain)?;
+    if options.json {
+        println!("{:#}", sizes.to_json());
+    } else {
+        sizes.print();
+    }
+    match sizes.excess() {
+        None => Ok(0),
+        Some(text) => {
+            eprintln!("xtask: too large: {text}");
+            Ok(1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_hold_to_the_byte() {
+        let sizes = |raw, ram| Sizes { parts: Vec::new(), raw, ram };
+        assert_eq!(sizes(RAW_LIMIT, RAM_LIMIT).excess(), None);
+        assert!(sizes(RAW_LIMIT + 1, 0).excess().is_some_and(|text| text.contains("raw image 131073")));
+        assert!(sizes(0, RAM_LIMIT + 1).excess().is_some_and(|text| text.contains("RAM 524289")));
+    }
+}

@@ -1,0 +1,230 @@
+//! Demo runs, started as a user starts them: exit code and JSON are judged.
+use super::Suite;
+use crate::process::{self, Stream};
+use crate::progress;
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A demo run and what it has to show.
+struct Case {
+    name: &'static str,
+    /// Paths are below the workspace's root.
+    arguments: &'static [&'static str],
+    exit: i32,
+    facts: &'static [Fact],
+}
+
+/// Something that the JSON has to say.
+#[derive(Clone, Copy, Debug)]
+enum Fact {
+    /// The text of a step contains this.
+    Step(&'static str, &'static str),
+    /// The partition's log or the payload's lines before some step contain this.
+    Detail(&'static str),
+    /// The line about the signature contains this.
+    Signature(&'static str),
+    /// The core was released so often.
+    Releases(u64),
+    /// The core was started here.
+    BootAddress(&'static str),
+    /// The demo failed, and the text about it contains this.
+    Failure(&'static str),
+    /// The image was refused for this.
+    Refusal(&'static str),
+}
+
+const RSA2048: &str = "tests/vectors/keys/rsa2048.pub.pem";
+const RSA4096: &str = "tests/vectors/keys/rsa4096.pub.pem";
+const VECTOR_01: &str = "tests/vectors/01-rsa2048-m4.sig";
+const VECTOR_02: &str = "tests/vectors/02-rsa4096-multi-m33.sig";
+const VECTOR_04: &str = "tests/vectors/04-rsa2048-platTLV-keyinfo.sig";
+const VECTOR_05: &str = "tests/vectors/05-st-rsa2048-bootaddr-sec.sig";
+const REFUSED: &str = "tests/vectors/negative/n10-segbyte.sig";
+
+const CASES: &[Case] = &[
+    Case {
+        name: "own firmware",
+        arguments: &[],
+        exit: 0,
+        facts: &[
+            Fact::Signature("rsa2048"),
+            Fact::Step("table", "0x80a00000"),
+            Fact::Step("heartbeat", "0x80a02000"),
+            Fact::Detail("trace: "),
+            Fact::BootAddress("0x80000000"),
+            Fact::Releases(1),
+        ],
+    },
+    Case {
+        name: "04, a word of the window is watched",
+        arguments: &["--image", VECTOR_04, "--key", RSA2048, "--watch", "0x80a00010"],
+        exit: 0,
+        facts: &[
+            Fact::Step("table", "0x80a00210, size 0x90"),
+            Fact::Step("before", "0x80a00010"),
+            Fact::Step("heartbeat", "0x80a00010 moves"),
+            Fact::Step("stands", "0x80a00010"),
+            Fact::BootAddress("0x80100000"),
+            Fact::Releases(1),
+        ],
+    },
+    Case {
+        name: "02, RSA-4096, two images",
+        arguments: &["--image", VECTOR_02, "--key", RSA4096, "--watch", "0x80080010"],
+        exit: 0,
+        facts: &[
+            Fact::Signature("4096"),
+            Fact::Detail("segment 0x80000000"),
+            Fact::Detail("segment 0x80100000"),
+            Fact::Step("heartbeat", "0x80080010 moves"),
+            Fact::Releases(1),
+        ],
+    },
+    Case {
+        name: "05, boot address and secure boot",
+        arguments: &["--image", VECTOR_05, "--key", RSA2048, "--watch", "0x80080010"],
+        exit: 0,
+        facts: &[
+            Fact::Step("heartbeat", "0x80080010 moves"),
+            Fact::Detail("BOOTSEC"),
+            Fact::BootAddress("0x80000000"),
+            Fact::Releases(1),
+        ],
+    },
+    Case {
+        name: "01, not started",
+        arguments: &["--image", VECTOR_01, "--key", RSA2048, "--no-start"],
+        exit: 0,
+        facts: &[Fact::Step("table", "0x80c30210, size 0x90"), Fact::Releases(0)],
+    },
+    Case {
+        name: "a changed file is refused",
+        arguments: &["--image", REFUSED, "--key", RSA2048],
+        exit: 3,
+        facts: &[Fact::Refusal("SEGMENT_HASH_MISMATCH"), Fact::Releases(0)],
+    },
+    Case {
+        name: "another key is refused",
+        arguments: &["--image", VECTOR_04, "--key", RSA4096],
+        exit: 3,
+        facts: &[Fact::Refusal("SIGNATURE_LENGTH"), Fact::Releases(0)],
+    },
+    Case {
+        name: "a step that fails names itself",
+        // Nobody writes this word of the shared region.
+        arguments: &["--image", VECTOR_04, "--key", RSA2048, "--watch", "0x80b00000"],
+        exit: 1,
+        facts: &[Fact::Failure("heartbeat"), Fact::Releases(1)],
+    },
+    Case {
+        name: "an image without a key is a usage error",
+        arguments: &["--image", VECTOR_04],
+        exit: 1,
+        facts: &[],
+    },
+    Case {
+        name: "a key of another algorithm is an error",
+        arguments: &["--image", VECTOR_04, "--key", "tests/vectors/keys/p256.pub.pem"],
+        exit: 1,
+        facts: &[],
+    },
+];
+
+/// Runs them.
+pub fn run(suite: &mut Suite) -> Result<()> {
+    for case in CASES.iter().filter(|case| suite.wants(case.name)).collect::<Vec<_>>() {
+        let name = format!("demo: {}", case.name);
+        let step = progress::step(&name);
+        let judged = judge(suite, case);
+        drop(step);
+        process::check_interrupt()?;
+        match judged {
+            Ok(()) => suite.tally.passed(&name),
+            Err(error) => suite.tally.failed(&name, &format!("{error:#}")),
+        }
+    }
+    Ok(())
+}
+
+fn judge(suite: &Suite, case: &Case) -> Result<()> {
+    let mut command = process::command(std::env::current_exe()?);
+    command.args(["demo", "--json"]).args(case.arguments).current_dir(&suite.workspace.root);
+    let (mut output, mut error) = (String::new(), String::new());
+    let status = process::run(command, LIMIT, |stream, line| {
+        let text = if stream == Stream::Output { &mut output } else { &mut error };
+        text.push_str(line);
+        text.push('\n');
+        Ok(())
+    })?;
+    if status.code() != Some(case.exit) {
+        bail!("it ended with {status} instead of exit code {}\n{error}{output}", case.exit);
+    }
+    if case.facts.is_empty() {
+        return Ok(());
+    }
+    let shown: Value = serde_json::from_str(&output).context("its output is not JSON")?;
+    for fact in case.facts {
+        if !fact.holds(&shown) {
+            bail!("{fact:?} was not shown\n{output}");
+        }
+    }
+    Ok(())
+}
+
+impl Fact {
+    fn holds(self, shown: &Value) -> bool {
+        let contains = |value: &Value, text: &str| value.as_str().is_some_and(|value| value.contains(text));
+        let steps = shown["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+        match self {
+            Self::Step(name, text) => steps
+                .iter()
+                .any(|step| step["name"] == name && step["ok"] == true && contains(&step["text"], text)),
+            Self::Detail(text) => steps
+                .iter()
+                .filter_map(|step| step["details"].as_array())
+                .flatten()
+                .any(|detail| contains(detail, text)),
+            Self::Signature(text) => contains(&shown["signature"], text),
+            Self::Releases(count) => shown["releases"] == count,
+            Self::BootAddress(address) => shown["boot_address"] == address,
+            Self::Failure(text) => contains(&shown["failure"], text),
+            Self::Refusal(name) => shown["refusal"]["name"] == name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn facts_are_found_in_what_was_shown() {
+        let shown = json!({
+            "steps": [{"name": "table", "ok": true, "text": "at 0x10, size 0x90", "details": ["partition: BOOTSEC"]},
+                      {"name": "stop", "ok": false, "text": "BUSY", "details": []}],
+            "signature": "by key \"rsa2048\"", "releases": 1, "boot_address": "0x80000000",
+            "refusal": null, "failure": "heartbeat: it stands",
+        });
+        for (fact, holds) in [
+            (Fact::Step("table", "size 0x90"), true),
+            (Fact::Step("table", "0x91"), false),
+            (Fact::Step("stop", "BUSY"), false),
+            (Fact::Detail("BOOTSEC"), true),
+            (Fact::Detail("trace"), false),
+            (Fact::Signature("rsa2048"), true),
+            (Fact::Signature("rsa4096"), false),
+            (Fact::Releases(1), true),
+            (Fact::Releases(0), false),
+            (Fact::BootAddress("0x80000000"), true),
+            (Fact::Failure("heartbeat"), true),
+            (Fact::Failure("stop"), false),
+            (Fact::Refusal("BAD_MAGIC"), false),
+        ] {
+            assert_eq!(fact.holds(&shown), holds, "{fact:?}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Runs of the payload's own tests: the system tests, and the judgement of signed containers.
+use super::Suite;
+use super::expectations;
+use crate::console::{Message, Speaker, Verdict};
+use crate::machine::{self, Outcome, Run};
+use crate::manifest::Key;
+use crate::parameters::Parameters;
+use crate::progress;
+use crate::sign;
+use crate::window;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The longest run, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(400);
+
+/// A good container, and another one, each with the key that signed it.
+const SAMPLE: (&str, &str) = ("04-rsa2048-platTLV-keyinfo.sig", "rsa2048");
+const SECOND: (&str, &str) = ("02-rsa4096-multi-m33.sig", "rsa4096");
+
+/// The payload's own tests.
+pub fn system(suite: &mut Suite) -> Result<()> {
+    let images = suite.images()?;
+    let vectors = vectors_directory(suite);
+    let own = sign::own_firmware(&suite.workspace, &images.remote_firmware)?;
+    let mut parameters = Parameters::new("test");
+    if let Some(part) = &suite.part {
+        parameters.set("test", part)?;
+    }
+    place(&mut parameters, "sample", SAMPLE.0, vectors.join(SAMPLE.0), "")?;
+    place(&mut parameters, "second", SECOND.0, vectors.join(SECOND.0), "")?;
+    place(&mut parameters, "firmware", "remote-core-firmware.sig", own, "")?;
+    let keys = [key(&vectors, SAMPLE.1)?, key(&vectors, SECOND.1)?];
+    // The tests begin and end with clear memory.
+    run(suite, "system", 0, &keys, &parameters).map(drop)
+}
+
+/// Every listed container, one run for each key.
+pub fn vectors(suite: &mut Suite) -> Result<()> {
+    let directory = vectors_directory(suite);
+    for (name, answers) in expectations::read(&directory)? {
+        let mut parameters = Parameters::new("test");
+        parameters.set("test", "vectors::")?;
+        let mut count = 0;
+        for answer in answers.iter().filter(|answer| suite.wants(&answer.file)) {
+            place(&mut parameters, "vector", &answer.file, directory.join(&answer.file), &answer.expect)?;
+            count += 1;
+        }
+        if count == 0 {
+            continue;
+        }
+        // With a sample the payload proves after each container that a clean load still works.
+        if let Some(good) = answers.iter().find(|answer| answer.expect == "load") {
+            place(&mut parameters, "sample", &good.file, directory.join(&good.file), "")?;
+        }
+        let title = format!("vectors with key {name}");
+        let before = suite.tally.total();
+        let outcome = run(suite, &title, window::FILL, &[key(&directory, &name)?], &parameters)?;
+        if suite.tally.total() < before + count {
+            suite.tally.failed(&title, "not every container was judged");
+        }
+        if outcome.remote.releases > 0 {
+            suite
+                .tally
+                .failed(&title, "the remote core was released from reset although nothing was started");
+        }
+    }
+    Ok(())
+}
+
+fn vectors_directory(suite: &Suite) -> PathBuf {
+    suite.workspace.root.join("tests/vectors")
+}
+
+fn key(vectors: &Path, name: &str) -> Result<Key> {
+    Key::read(&vectors.join(format!("keys/{name}.pub.pem")))
+}
+
+fn place(parameters: &mut Parameters, key: &str, name: &str, path: PathBuf, rest: &str) -> Result<()> {
+    let length = std::fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    parameters.file(key, name, path, length, rest)
+}
+
+/// Runs the payload and takes over its verdicts.
+fn run(suite: &mut Suite, title: &str, fill: u8, keys: &[Key], parameters: &Parameters) -> Result<Outcome> {
+    let images = suite.images()?;
+    let step = progress::step(title);
+    let mut verdicts = Verdicts::default();
+    let run = Run { keys, parameters, fill, limit: LIMIT };
+    let outcome = machine::run(&suite.workspace, &images, &run, |_, line| {
+        if line.speaker != Speaker::Payload {
+            return;
+        }
+        if let Some(message) = Message::parse(&line.text) {
+            if let Message::TestBegin(name) = &message {
+                step.detail(name);
+            }
+            verdicts.take(message);
+        }
+    })?;
+    drop(step);
+    let failed = verdicts.failed() || !outcome.problems.is_empty();
+    for (name, verdict) in &verdicts.ended {
+        match verdict {
+            Verdict::Passed => suite.tally.passed(name),
+            Verdict::Failed(reason) => suite.tally.failed(name, reason),
+            Verdict::Skipped(reason) => suite.tally.skipped(name, reason),
+        }
+    }
+    for problem in verdicts.problems().iter().chain(&outcome.problems) {
+        suite.tally.failed(title, problem);
+    }
+    if failed {
+        let path = suite.workspace.keep_console(title, &outcome.console)?;
+        println!("      the console is in {}", path.display());
+    }
+    println!("      {title}: {:.1} s", outcome.elapsed.as_secs_f64());
+    Ok(outcome)
+}
+
+/// What the payload's lines say about its tests.
+#[derive(Debug, Default)]
+struct Verdicts {
+    ended: Vec<(String, Verdict)>,
+    begun: Option<String>,
+    counts: Option<[u64; 3]>,
+}
+
+impl Verdicts {
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::TestBegin(name) => self.begun = Some(name),
+            Message::TestEnd { name, verdict } => {
+                if self.begun.as_deref() == Some(&name) {
+                    self.begun = None;
+                }
+                self.ended.push((name, verdict));
+            }
+            Message::TestsDone { counts } => self.counts = Some(counts),
+            _ => {}
+        }
+    }
+
+    /// What is wrong with the run as a whole.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Some(name) = &self.begun {
+            problems.push(format!("{name} has no end"));
+        }
+        let mut counts = [0; 3];
+        for (_, verdict) in &self.ended {
+            let index = match verdict {
+                Verdict::Passed => 0,
+                Verdict::Failed(_) => 1,
+                Verdict::Skipped(_) => 2,
+            };
+            counts[index] += 1;
+        }
+        match self.counts {
+            None => problems.push("the tests have no end".to_owned()),
+            Some(told) if told != counts => {
+                problems.push(format!("{told:?} tests were counted, {counts:?} seen"));
+            }
+            Some(_) => {}
+        }
+        problems
+    }
+
+    fn failed(&self) -> bool {
+        !self.problems().is_empty()
+            || self.ended.iter().any(|(_, verdict)| matches!(verdict, Verdict::Failed(_)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdicts(lines: &[&str]) -> Verdicts {
+        let mut verdicts = Verdicts::default();
+        for message in lines.iter().filter_map(|line| Message::parse(line)) {
+            verdicts.take(message);
+        }
+        verdicts
+    }
+
+    #[test]
+    fn a_complete_run_has_no_problems() {
+        let good = verdicts(&["test a begin", "test a pass", "tests done passed=1 failed=0 skipped=0"]);
+        assert!(!good.failed());
+        let bad = verdicts(&["test a begin", "test a fail why", "tests done passed=0 failed=1 skipped=0"]);
+        assert!(bad.failed() && bad.problems().is_empty());
+    }
+
+    #[test]
+    fn lost_tests_are_noticed() {
+        assert_eq!(verdicts(&["test a begin", "test a pass"]).problems().len(), 1);
+        assert_eq!(verdicts(&["test a begin"]).problems().len(), 2);
+        let lost = ["test a begin", "test a pass", "tests done passed=2 failed=0 skipped=0"];
+        assert_eq!(verdicts(&lost).problems().len(), 1);
+    }
+}

@@ -1,0 +1,160 @@
+//! Tests that run on this machine, and what their programs print about them.
+use super::Suite;
+use super::sources::{ALSO_ON_HOST, host_cargo, packages, tail};
+use crate::firmware;
+use crate::process::{self, Stream};
+use crate::progress;
+use anyhow::Result;
+use std::process::Command;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(1500);
+
+/// Runs `cargo test` for everything that builds on the host.
+pub fn run(suite: &mut Suite) -> Result<()> {
+    let part = suite.part.clone();
+    let filter: Vec<&str> = part.iter().flat_map(|part| ["--", part.as_str()]).collect();
+
+    let mut command = host_cargo(suite, &["test", "--all-features", "--no-fail-fast"]);
+    // The supervisor's tests run the real boot ROM and firmware; with these they can't skip themselves.
+    let rom = firmware::build(&suite.workspace, &suite.toolchain, &firmware::BOOT_ROM)?;
+    let image = firmware::build(&suite.workspace, &suite.toolchain, &firmware::REMOTE_FIRMWARE)?;
+    command.env("REMOTE_CORE_REQUIRED", "1");
+    command.env("REMOTE_CORE_BOOT_ROM", &rom.path).env("REMOTE_CORE_FIRMWARE", &image.path);
+    command.args(&filter);
+    cargo_test(suite, "host tests", command)?;
+
+    let mut command = host_cargo(suite, &["test", "--lib", "--no-fail-fast"]);
+    command.args(packages(&ALSO_ON_HOST)).args(&filter);
+    cargo_test(suite, "host tests of the bare-metal programs' libraries", command)
+}
+
+fn cargo_test(suite: &mut Suite, title: &str, command: Command) -> Result<()> {
+    let step = progress::step(title);
+    let (mut results, mut log) = (Results::default(), String::new());
+    let status = process::run(command, LIMIT, |stream, line| {
+        results.line(line);
+        if stream == Stream::Error {
+            step.detail(line);
+        }
+        log.push_str(line);
+        log.push('\n');
+        Ok(())
+    })?;
+    drop(step);
+    for (program, counts) in &results.programs {
+        suite.tally.passed_many(program, counts.passed);
+    }
+    for name in &results.not_run {
+        suite.tally.skipped(name, "the test ignores itself");
+    }
+    for name in &results.failures {
+        suite.tally.failed(name, "");
+    }
+    let counted: u64 = results.programs.iter().map(|(_, counts)| counts.failed).sum();
+    for _ in results.failures.len() as u64..counted {
+        suite.tally.failed(title, "a test failed without telling its name");
+    }
+    if !status.success() {
+        if results.failures.is_empty() && counted == 0 {
+            suite.tally.failed(title, "the tests did not run to their end");
+        }
+        println!("{}", tail(&log, 100));
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+}
+
+/// What was understood of the output of `cargo test`.
+#[derive(Debug, Default)]
+struct Results {
+    /// Test programs and their counts.
+    programs: Vec<(String, Counts)>,
+    failures: Vec<String>,
+    not_run: Vec<String>,
+    running: String,
+}
+
+impl Results {
+    fn line(&mut self, line: &str) {
+        let trimmed = line.trim();
+        if let Some(program) = trimmed.strip_prefix("Running ") {
+            self.running = program_name(program);
+        } else if let Some(library) = trimmed.strip_prefix("Doc-tests ") {
+            self.running = format!("{library}, documentation");
+        } else if let Some((name, verdict)) =
+            trimmed.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
+        {
+            let name = format!("{}: {name}", self.running);
+            match verdict.split([' ', ',', ':']).next() {
+                Some("FAILED") => self.failures.push(name),
+                Some("ignored" | "SKIPPED") => self.not_run.push(name),
+                _ => {}
+            }
+        } else if let Some(counts) = counts(trimmed) {
+            self.programs.push((self.running.clone(), counts));
+        }
+    }
+}
+
+/// `unittests src/lib.rs (target/debug/deps/remoteproc_abi-0123)` is a test program of remoteproc_abi.
+fn program_name(text: &str) -> String {
+    let file = text.rsplit(['/', '(']).next().unwrap_or(text).trim_end_matches(')');
+    let name = file.rsplit_once('-').map_or(file, |(name, _)| name);
+    if name.is_empty() { text.to_owned() } else { name.to_owned() }
+}
+
+/// Reads `test result: ok. 5 passed; 0 failed; ...` and `NAME: 5 passed, 0 failed, 0 skipped`.
+fn counts(line: &str) -> Option<Counts> {
+    let (_, rest) = line.split_once(": ")?;
+    let rest = rest.trim_start_matches("ok. ").trim_start_matches("FAILED. ");
+    let mut parts = rest.split([';', ',']).map(str::trim);
+    let passed = parts.next()?.strip_suffix(" passed")?.parse().ok()?;
+    let failed = parts.next()?.strip_suffix(" failed")?.parse().ok()?;
+    Some(Counts { passed, failed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_output_of_cargo_test_is_understood() {
+        let mut results = Results::default();
+        for line in [
+            "     Running unittests src/lib.rs (target/debug/deps/remoteproc_abi-00ff)",
+            "running 3 tests",
+            "test a::b ... ok",
+            "test a::c ... FAILED",
+            "test a::d ... ignored, needs a board",
+            "test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+            "     Running tests/real_core.rs (target/debug/deps/real_core-11)",
+            "test starts ... ok: 3 ms",
+            "real core: 1 passed, 0 failed, 0 skipped",
+            "   Doc-tests remoteproc_abi",
+            "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s",
+        ] {
+            results.line(line);
+        }
+        let expected = [
+            ("remoteproc_abi".to_owned(), Counts { passed: 1, failed: 1 }),
+            ("real_core".to_owned(), Counts { passed: 1, failed: 0 }),
+            ("remoteproc_abi, documentation".to_owned(), Counts { passed: 2, failed: 0 }),
+        ];
+        assert_eq!(results.programs, expected);
+        assert_eq!(results.failures, ["remoteproc_abi: a::c"]);
+        assert_eq!(results.not_run, ["remoteproc_abi: a::d"]);
+    }
+
+    #[test]
+    fn other_lines_are_no_counts() {
+        for line in ["note: 3 passed tests", "error: 5 failed", "", "a: b"] {
+            assert_eq!(counts(line), None);
+        }
+    }
+}
