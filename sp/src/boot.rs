@@ -36,7 +36,7 @@ enum BootError {
     BootInformation(#[from] BootInformationError),
     #[error("the manifest has {0} bytes: there is room for 1 to {MANIFEST_ROOM}")]
     ManifestSize(u32),
-    #[error("{0:#x} can't be read: {1:?}")]
+    #[error("{0:#x} can't be read: {1}")]
     Memory(u64, WindowError),
     #[error("{0}")]
     Manifest(manifest::ManifestError<'static>),

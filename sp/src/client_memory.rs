@@ -1,5 +1,4 @@
 //! Client memory over FF-A: retrieved by handle, read through the copy window, given back.
-use crate::ffa::CallError;
 use crate::ffa::mailbox::{Mailbox, RetrieveError, SIZE};
 use crate::memory::map::World;
 use crate::memory::window::{self, WindowError};
@@ -69,9 +68,9 @@ impl ClientMemory for FfaMemory {
             return Err(MemoryError::NoRoom);
         }
         let length = self.mailbox.retrieve(owner, handle, lent, &mut self.description).map_err(|error| {
-            log::warn!("memory {handle:#x} of {owner:#06x} can't be retrieved: {error:?}");
+            log::warn!("memory {handle:#x} of {owner:#06x} can't be retrieved: {error}");
             match error {
-                RetrieveError::Refused(CallError::Refused(FfaError::NoMemory | FfaError::Busy)) => {
+                RetrieveError::Refused(error) if error.is(FfaError::NoMemory) || error.is(FfaError::Busy) => {
                     MemoryError::NoRoom
                 }
                 RetrieveError::Refused(_) => MemoryError::UnknownHandle,

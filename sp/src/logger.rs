@@ -1,10 +1,11 @@
 //! The `log` crate's back end: FFA_CONSOLE_LOG, whole lines.
 use crate::ffa;
-use arm_ffa::{FfaError, FuncId};
+use arm_ffa::FfaError;
 use core::fmt::Write as _;
 use core::sync::atomic::{AtomicBool, Ordering};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use remoteproc_sp::console::{Line, Width, calls};
+use remoteproc_sp::message::{Registers, error_status};
 
 /// The SPMC knows the 32-bit call only.
 static NARROW: AtomicBool = AtomicBool::new(false);
@@ -62,8 +63,6 @@ fn print(bytes: &[u8]) {
 }
 
 /// Tells whether the SPMC does not know a call.
-fn refused_as_unknown(answer: &remoteproc_sp::message::Registers) -> bool {
-    let word = |register: u64| (register & 0xFFFF_FFFF) as u32;
-    word(answer[0]) == u32::from(FuncId::Error32)
-        && word(answer[2]).cast_signed() == i32::from(FfaError::NotSupported)
+fn refused_as_unknown(answer: &Registers) -> bool {
+    error_status(answer) == Some(FfaError::NotSupported.into())
 }

@@ -8,6 +8,13 @@ use remoteproc_service::client_memory::EndpointId;
 /// Registers x0 to x17 of an FF-A call.
 pub type Registers = [u64; 18];
 
+// Compared as numbers: arm-ffa's conversion knows all calls, and the loop three.
+const DIRECT_REQUEST_32: u32 = FuncId::MsgSendDirectReq32 as u32;
+const DIRECT_REQUEST_64: u32 = FuncId::MsgSendDirectReq64 as u32;
+const DIRECT_REQUEST_2: u32 = FuncId::MsgSendDirectReq64_2 as u32;
+const ERROR_32: u32 = FuncId::Error32 as u32;
+const ERROR_64: u32 = FuncId::Error64 as u32;
+
 /// The primary hypervisor or, without one, the normal world's operating system.
 const HYPERVISOR: EndpointId = 0;
 /// Bit 31 of w2: a framework message, not a partition message.
@@ -68,13 +75,13 @@ pub fn wait() -> Registers {
 #[must_use]
 pub fn answer<S: Service>(identity: Identity, received: &Registers, service: &mut S) -> Registers {
     // The function id is 32 bits wide; what is above it has no meaning.
-    match FuncId::try_from(low_half(received[0])) {
-        Ok(FuncId::MsgSendDirectReq32) => {
+    match low_half(received[0]) {
+        DIRECT_REQUEST_32 => {
             let (response, is_partition_message) =
                 direct_response(identity, received, FuncId::MsgSendDirectResp32);
             if is_partition_message { with_result(response, 3, S::CLOSED_DOOR) } else { response }
         }
-        Ok(FuncId::MsgSendDirectReq64) => {
+        DIRECT_REQUEST_64 => {
             let (mut response, is_partition_message) =
                 direct_response(identity, received, FuncId::MsgSendDirectResp64);
             if is_partition_message {
@@ -85,12 +92,21 @@ pub fn answer<S: Service>(identity: Identity, received: &Registers, service: &mu
             response
         }
         // Not offered by the manifest; an SPMC that delivers it all the same gets its answer.
-        Ok(FuncId::MsgSendDirectReq64_2) => {
+        DIRECT_REQUEST_2 => {
             let mut response = with_function(FuncId::MsgSendDirectResp64_2);
             response[1] = reversed_route(identity, received);
             with_result(response, 4, S::CLOSED_DOOR)
         }
         _ => wait(),
+    }
+}
+
+/// Returns the status of an FFA_ERROR, or `None` for another answer. Some SPMCs sign-extend it to 64 bits: only w2 counts.
+#[must_use]
+pub const fn error_status(answer: &Registers) -> Option<i32> {
+    match low_half(answer[0]) {
+        ERROR_32 | ERROR_64 => Some(low_half(answer[2]).cast_signed()),
+        _ => None,
     }
 }
 
@@ -162,7 +178,7 @@ fn reversed_route(identity: Identity, received: &Registers) -> u64 {
 }
 
 /// Returns bits 31:0.
-fn low_half(register: u64) -> u32 {
+const fn low_half(register: u64) -> u32 {
     (register & 0xFFFF_FFFF) as u32
 }
 

@@ -1,6 +1,5 @@
 //! The message loop: waits for a message, has it answered, sends the answer, for ever.
 use crate::ffa;
-use arm_ffa::FuncId;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use remoteproc_sp::message::{self, Dead, Identity, Registers, Service};
 
@@ -47,10 +46,10 @@ fn serve_from<S: Service>(first: Registers, service: &mut S) -> ! {
     let mut errors = 0u32;
     loop {
         let received = ffa::call(&next);
-        if is_error(&received) {
+        if let Some(status) = message::error_status(&received) {
             // The SPMC took neither an answer nor a wait. There is nobody else to tell; wait again, but never in a tight loop.
             if errors == 0 {
-                log::error!("call {:#x} refused: status {:#x}", next[0], received[2]);
+                log::error!("call {:#x} refused: FF-A status {status}", next[0]);
             }
             errors = errors.saturating_add(1);
             if errors > PATIENCE {
@@ -70,9 +69,4 @@ fn set_pending(received: &Registers) {
     for (value, register) in PENDING.iter().zip(received) {
         value.store(*register, Ordering::Relaxed);
     }
-}
-
-/// Tells whether a call was refused.
-fn is_error(received: &Registers) -> bool {
-    matches!(FuncId::try_from((received[0] & 0xFFFF_FFFF) as u32), Ok(FuncId::Error32 | FuncId::Error64))
 }

@@ -1,5 +1,7 @@
 //! The container, read and written: golden vectors, answers, bit flips, every refusal, and pieces of any size.
 
+#![allow(clippy::result_large_err)] // A refusal carries the memory that it left behind.
+
 mod answers;
 mod board;
 mod chunks;

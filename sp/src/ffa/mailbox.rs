@@ -2,7 +2,7 @@
 //!
 //! The SPMC writes the RX buffer. It is copied once into private memory and released at once; only the copy is looked at.
 use super::{CallError, SUCCESS, request};
-use arm_ffa::FuncId;
+use arm_ffa::{FfaError, FuncId};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 use remoteproc_abi::memory_descriptor::{DescriptorError, RetrieveRequest, write_relinquish};
@@ -25,20 +25,17 @@ static TX: Buffer = Buffer(UnsafeCell::new([0; SIZE]));
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Why memory could not be retrieved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RetrieveError {
     /// The SPMC refused.
-    Refused(CallError),
+    #[error("{0}")]
+    Refused(#[from] CallError),
     /// The descriptor does not fit the RX buffer. The memory was given back.
+    #[error("its description is too long")]
     TooLong,
     /// The request could not be written.
-    Descriptor(DescriptorError),
-}
-
-impl From<CallError> for RetrieveError {
-    fn from(error: CallError) -> Self {
-        Self::Refused(error)
-    }
+    #[error("{0}")]
+    Descriptor(#[from] DescriptorError),
 }
 
 /// The partition's side of the buffer pair.
@@ -75,7 +72,7 @@ impl Mailbox {
         description: &mut [u8; SIZE],
     ) -> Result<usize, RetrieveError> {
         let retrieve = RetrieveRequest { handle, sender, receiver: self.partition, lent };
-        let length = retrieve.write(description).map_err(RetrieveError::Descriptor)? as u64;
+        let length = retrieve.write(description)? as u64;
         self.send(description);
         // Total and fragment length; no buffer of its own, so the descriptor is in the TX buffer.
         let answer = request(FuncId::MemRetrieveReq32, &[length, length, 0, 0], &[FuncId::MemRetrieveResp])?;
@@ -97,7 +94,7 @@ impl Mailbox {
                 self.send(&descriptor);
                 request(FuncId::MemRelinquish, &[], SUCCESS).map(drop)
             }
-            Err(_) => Err(CallError::Refused(arm_ffa::FfaError::NoMemory)),
+            Err(_) => Err(CallError::Refused(FfaError::NoMemory.into())),
         };
         if let Err(error) = result {
             log::error!("memory {handle:#x} could not be given back: {error}");

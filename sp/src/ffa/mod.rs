@@ -3,7 +3,7 @@ pub mod mailbox;
 
 use arm_ffa::{FfaError, FuncId, Version};
 use remoteproc_service::client_memory::EndpointId;
-use remoteproc_sp::message::Registers;
+use remoteproc_sp::message::{Registers, error_status};
 
 /// The version that the partition speaks.
 pub const VERSION: Version = Version(1, 2);
@@ -11,15 +11,19 @@ pub const VERSION: Version = Version(1, 2);
 /// The SPMC did not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// FFA_ERROR with a status of the specification.
-    #[error("{0}")]
-    Refused(FfaError),
-    /// FFA_ERROR with another status.
-    #[error("unknown status {0}")]
-    UnknownStatus(i32),
+    /// FFA_ERROR with this status (DEN0077, table 13.2).
+    #[error("FF-A status {0}")]
+    Refused(i32),
     /// An answer of another kind than the call has.
     #[error("unexpected answer {0:#x}")]
     Unexpected(u32),
+}
+
+impl CallError {
+    /// Tells whether the SPMC refused with this status.
+    pub fn is(self, status: FfaError) -> bool {
+        self == Self::Refused(status.into())
+    }
 }
 
 /// Makes a call. Returns when the SPMC resumes this execution context.
@@ -37,15 +41,14 @@ fn request(function: FuncId, arguments: &[u64], expected: &[FuncId]) -> Result<R
         *register = *argument;
     }
     let answer = call(&registers);
+    if let Some(status) = error_status(&answer) {
+        return Err(CallError::Refused(status));
+    }
     let id = (answer[0] & 0xFFFF_FFFF) as u32;
-    match FuncId::try_from(id) {
-        Ok(function) if expected.contains(&function) => Ok(answer),
-        Ok(FuncId::Error32 | FuncId::Error64) => {
-            // Some SPMCs sign-extend the status to 64 bits; only w2 counts.
-            let status = ((answer[2] & 0xFFFF_FFFF) as u32).cast_signed();
-            Err(FfaError::try_from(status).map_or(CallError::UnknownStatus(status), CallError::Refused))
-        }
-        _ => Err(CallError::Unexpected(id)),
+    if expected.iter().any(|function| u32::from(*function) == id) {
+        Ok(answer)
+    } else {
+        Err(CallError::Unexpected(id))
     }
 }
 
@@ -55,7 +58,7 @@ const SUCCESS: &[FuncId] = &[FuncId::Success32, FuncId::Success64];
 /// FFA_VERSION: tells the SPMC which version the partition speaks, and returns the SPMC's. Before any other call.
 ///
 /// # Errors
-/// [`CallError::UnknownStatus`] if the SPMC does not speak it.
+/// [`CallError::Unexpected`] if the SPMC does not speak it.
 pub fn version() -> Result<Version, CallError> {
     let mut registers = [0; 18];
     registers[0] = u32::from(FuncId::Version).into();
@@ -63,7 +66,7 @@ pub fn version() -> Result<Version, CallError> {
     let answer = (call(&registers)[0] & 0xFFFF_FFFF) as u32;
     match Version::try_from(answer) {
         Ok(version) if VERSION.is_compatible_to(version) => Ok(version),
-        _ => Err(CallError::UnknownStatus(answer.cast_signed())),
+        _ => Err(CallError::Unexpected(answer)),
     }
 }
 

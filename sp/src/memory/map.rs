@@ -41,7 +41,7 @@ const REMOTE: El1Attributes = PRESENT
     .union(El1Attributes::NS);
 
 /// Why something can't be mapped.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MapFailure {
     /// Not page aligned, empty, or beyond 48 bits.
     #[error("the range is not page aligned, empty, or beyond 48 bits")]
@@ -52,14 +52,14 @@ pub enum MapFailure {
     /// There are no more translation tables.
     #[error("no translation tables left")]
     NoTables,
-    /// The tables refused.
-    #[error("{0}")]
-    Tables(MapError),
+    /// The tables refused: no range that passed the other checks should bring this about.
+    #[error("the translation tables refuse the range")]
+    Tables,
 }
 
 impl From<MapError> for MapFailure {
-    fn from(error: MapError) -> Self {
-        Self::Tables(error)
+    fn from(_: MapError) -> Self {
+        Self::Tables
     }
 }
 

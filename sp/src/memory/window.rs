@@ -6,11 +6,13 @@ use super::map::{PAGE_SIZE, World, hide, show};
 use remoteproc_service::client_memory::PhysicalRange;
 
 /// Why memory could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WindowError {
     /// The addresses don't fit 48 bits.
+    #[error("it does not fit 48 bits")]
     Address,
     /// The bus aborted.
+    #[error("the bus aborted")]
     Abort,
 }
 

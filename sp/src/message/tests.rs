@@ -109,6 +109,13 @@ fn the_dead_answer_what_was_pending() {
     assert_eq!(answer_of_the_dead(IDENTITY, &narrow), Some(response));
 }
 
+#[test]
+fn the_status_of_an_error_is_in_w2() {
+    assert_eq!(error_status(&registers(&[0x8400_0060, 0, 0xFFFF_FFFF_FFFF_FFFE])), Some(-2));
+    assert_eq!(error_status(&registers(&[0xC400_0060, 0, 0xFFFF_FFFA])), Some(-6));
+    assert_eq!(error_status(&registers(&[0x8400_0061, 0, 0xFFFF_FFFA])), None);
+}
+
 /// Function ids near and far from those of FF-A.
 fn function_id() -> impl Strategy<Value = u64> {
     prop_oneof![

@@ -34,21 +34,28 @@ pub struct Refusal {
     pub rule: &'static str,
     /// The rule in words.
     pub text: &'static str,
+    /// Whether a client can lead a partition that keeps every rule to this: it retrieves what it is told, as it is told.
+    pub provoked: bool,
 }
 
 impl Refusal {
     /// INVALID_PARAMETERS because of `rule`.
     pub const fn invalid(rule: &'static str, text: &'static str) -> Self {
-        Self { error: FfaError::InvalidParameters, rule, text }
+        Self::new(FfaError::InvalidParameters, rule, text)
     }
 
     /// DENIED because of `rule`.
     pub const fn denied(rule: &'static str, text: &'static str) -> Self {
-        Self { error: FfaError::Denied, rule, text }
+        Self::new(FfaError::Denied, rule, text)
     }
 
     /// Any other error because of `rule`.
     pub const fn new(error: FfaError, rule: &'static str, text: &'static str) -> Self {
-        Self { error, rule, text }
+        Self { error, rule, text, provoked: false }
+    }
+
+    /// The same refusal, but it may be the client's doing: no violation of the partition.
+    pub const fn provoked(self) -> Self {
+        Self { provoked: true, ..self }
     }
 }

@@ -100,9 +100,17 @@ mod tests {
 
     #[test]
     fn each_wrong_word_is_refused() {
-        for (index, value) in
-            [(0, 0), (1, 1), (2, 0x2000), (3, 0), (3, 0x3001), (4, 0x5000), (5, 0), (5, 0x2001), (5, u32::MAX)]
-        {
+        for (index, value) in [
+            (0, 0),
+            (1, 1),
+            (2, 0x2000),
+            (3, 0),
+            (3, 0x3001),
+            (4, 0x5000),
+            (5, 0),
+            (5, 0x2001),
+            (5, u32::MAX),
+        ] {
             let mut words = GOOD;
             words[index] = value;
             assert!(Package::decode(&header(words), 0x6000).is_err(), "word {index} = {value:#x}");

@@ -2,8 +2,8 @@
 use heapless::Vec;
 
 use crate::descriptor::{
-    ATTRIBUTE_NON_SECURE, Constituent, Entry, Header, NORMAL_WRITE_BACK, NOT_EXECUTABLE, READ_ONLY, READ_WRITE,
-    Response, Share, TYPE_SHARE,
+    ATTRIBUTE_NON_SECURE, Constituent, Entry, Header, NORMAL_WRITE_BACK, NOT_EXECUTABLE, READ_ONLY,
+    READ_WRITE, Response, Share, TYPE_LEND, TYPE_SHARE,
 };
 use crate::error::{FfaError, Refusal};
 use crate::memory_map::Range;
@@ -81,19 +81,30 @@ impl ShareTable {
     pub fn retrieve(&mut self, caller: u16, header: &Header, entry: &Entry) -> Result<Response<'_>, Refusal> {
         let record = self
             .find(header.handle)
-            .ok_or(Refusal::invalid("retrieve-handle", "there is no share with this handle"))?;
+            .ok_or(Refusal::invalid("retrieve-handle", "there is no share with this handle").provoked())?;
         let share = &record.share;
         if header.sender != share.header.sender {
             return Err(Refusal::invalid("retrieve-sender", "the sender is not the owner of the memory"));
         }
         if header.tag != share.header.tag {
-            return Err(Refusal::invalid("retrieve-tag", "the tag is not the sender's"));
+            // This project's clients share with tag 0, and the partition retrieves with it; another tag is the client's.
+            let refusal = Refusal::invalid("retrieve-tag", "the tag is not the sender's");
+            return Err(if header.tag == 0 { refusal.provoked() } else { refusal });
         }
         if entry.receiver != caller || share.entry.receiver != caller {
-            return Err(Refusal::invalid("retrieve-receiver", "the receiver is not the caller or not the borrower"));
+            return Err(Refusal::invalid(
+                "retrieve-receiver",
+                "the receiver is not the caller or not the borrower",
+            ));
+        }
+        if header.flags == TYPE_LEND {
+            return Err(Refusal::invalid("retrieve-type", "the memory was shared, not lent").provoked());
         }
         if header.flags != 0 && header.flags != TYPE_SHARE {
-            return Err(Refusal::invalid("retrieve-flags", "flags must be zero or the transaction type SHARE alone"));
+            return Err(Refusal::invalid(
+                "retrieve-flags",
+                "flags must be zero or the transaction type SHARE alone",
+            ));
         }
         if header.attributes & ATTRIBUTE_NON_SECURE != 0 {
             return Err(Refusal::invalid("retrieve-ns", "the NS bit of a retrieve request must be zero"));
@@ -105,7 +116,10 @@ impl ShareTable {
             ));
         }
         if entry.flags != 0 {
-            return Err(Refusal::invalid("retrieve-entry-flags", "flags of the endpoint descriptor must be zero"));
+            return Err(Refusal::invalid(
+                "retrieve-entry-flags",
+                "flags of the endpoint descriptor must be zero",
+            ));
         }
         if entry.implementation != share.entry.implementation {
             return Err(Refusal::invalid(
@@ -118,7 +132,9 @@ impl ShareTable {
             READ_ONLY => READ_ONLY,
             READ_WRITE if share.entry.permissions == READ_WRITE => READ_WRITE,
             READ_WRITE => {
-                return Err(Refusal::denied("retrieve-permissions", "more access than the sender granted"));
+                return Err(
+                    Refusal::denied("retrieve-more", "more access than the sender granted").provoked()
+                );
             }
             _ => {
                 return Err(Refusal::invalid(
@@ -216,7 +232,7 @@ mod tests {
             ("retrieve-sender", |header, _| header.sender = 1),
             ("retrieve-tag", |header, _| header.tag = 1),
             ("retrieve-receiver", |_, entry| entry.receiver = 0x8002),
-            ("retrieve-flags", |header, _| header.flags = 2 << 3),
+            ("retrieve-type", |header, _| header.flags = TYPE_LEND),
             ("retrieve-flags", |header, _| header.flags = TYPE_SHARE | 1),
             ("retrieve-ns", |header, _| header.attributes = 0x6f),
             ("retrieve-ns", |header, _| header.attributes = 0x40),
@@ -243,7 +259,11 @@ mod tests {
         read_only.entry.permissions = READ_ONLY;
         let handle = table.add(read_only, false).unwrap();
         let (header, mut entry) = request(handle);
-        assert_eq!(table.retrieve(0x8001, &header, &entry).unwrap_err().error, FfaError::Denied);
+        let refusal = table.retrieve(0x8001, &header, &entry).unwrap_err();
+        assert_eq!(
+            (refusal.error, refusal.rule, refusal.provoked),
+            (FfaError::Denied, "retrieve-more", true)
+        );
         entry.permissions = 0;
         let response = table.retrieve(0x8001, &header, &entry).unwrap();
         assert_eq!((response.attributes, response.permissions), (0x2f, 5));

@@ -3,6 +3,7 @@
 //! It is SPMD (forwarder of the normal world) and SPMC (of the one partition) in one. State is kept for each endpoint
 //! and each execution context, so that more of either can come; today there is one CPU, one partition and one
 //! normal-world endpoint.
+mod mappings;
 mod memory;
 mod message;
 mod setup;
@@ -14,9 +15,7 @@ use crate::error::{FfaError, Refusal};
 use crate::function::{SMC64, architecture, ffa, fixture, psci};
 use crate::machine::{Machine, World, violate};
 use crate::manifest::Manifest;
-use crate::memory_map::PARTITION;
 use crate::share_table::ShareTable;
-use crate::stage_one::{self, Allowed};
 
 /// Endpoint id of the normal world's hypervisor or OS.
 pub const NORMAL_WORLD_ID: u16 = 0;
@@ -32,8 +31,6 @@ const SMCCC_VERSION: u64 = 0x1_0002;
 const PSCI_VERSION: u64 = 0x1_0001;
 /// SMCCC's "unknown function" in a 32-bit register.
 const UNKNOWN: u64 = 0xffff_ffff;
-/// Bad mappings reported for one walk.
-const FINDINGS_SHOWN: u32 = 4;
 
 /// Registers x0 to x17 of a call or an answer.
 pub type Registers = [u64; 18];
@@ -204,7 +201,9 @@ impl<'s> Spmc<'s> {
                 self.ns_attribute_clear = call.x(1) & fixture::NS_ATTRIBUTE_CLEAR != 0;
                 Outcome::Return(Answer::x0(0))
             }
-            fixture::VIOLATIONS if call.world == World::Normal => Outcome::Return(Answer::x0(machine.violations())),
+            fixture::VIOLATIONS if call.world == World::Normal => {
+                Outcome::Return(Answer::x0(machine.violations()))
+            }
             _ if (psci::FIRST..=psci::LAST).contains(&(function & !SMC64)) => self.psci(machine, call),
             _ if (ffa::FIRST..=ffa::LAST).contains(&(function & !SMC64)) => self.ffa(machine, call),
             _ => Outcome::Return(Answer::x0(if function & SMC64 != 0 { u64::MAX } else { UNKNOWN })),
@@ -253,14 +252,18 @@ impl<'s> Spmc<'s> {
         let endpoint = self.endpoint_mut(call.world);
         endpoint.version_fixed = true;
         if endpoint.version.is_none() {
-            const RULE: Refusal = Refusal::denied("version-first", "FFA_VERSION must come before any other FF-A call");
+            const RULE: Refusal =
+                Refusal::denied("version-first", "FFA_VERSION must come before any other FF-A call");
             return Outcome::Return(self.refuse(machine, call, RULE));
         }
         // A call that changes the state of the partition's execution context has its own rules; all others answer.
         match (function, call.world) {
             (ffa::MSG_WAIT, World::Secure) => return self.wait(machine, call),
             (ffa::ERROR, World::Secure) => return self.partition_error(machine, call),
-            (DIRECT_RESP_32 | DIRECT_RESP_64 | ffa::MSG_SEND_DIRECT_RESP2 | DIRECT_RESP2_64, World::Secure) => {
+            (
+                DIRECT_RESP_32 | DIRECT_RESP_64 | ffa::MSG_SEND_DIRECT_RESP2 | DIRECT_RESP2_64,
+                World::Secure,
+            ) => {
                 return self.direct_response(machine, call);
             }
             (DIRECT_REQ_64, World::Normal) => return self.direct_request(machine, call),
@@ -284,7 +287,9 @@ impl<'s> Spmc<'s> {
             (_, World::Secure) => match never_for_the_partition(function) {
                 Some(refusal) => Err(refusal),
                 None => {
-                    machine.firmware_line(format_args!("note partition called {function:#x}, not supported here"));
+                    machine.firmware_line(format_args!(
+                        "note partition called {function:#x}, not supported here"
+                    ));
                     Ok(Answer::error(FfaError::NotSupported))
                 }
             },
@@ -293,10 +298,14 @@ impl<'s> Spmc<'s> {
         Outcome::Return(result.unwrap_or_else(|refusal| self.refuse(machine, call, refusal)))
     }
 
-    /// FFA_ERROR for the caller; if that is the partition, a violation as well.
+    /// FFA_ERROR for the caller; if that is the partition, and no client led it there, a violation as well.
     fn refuse(&mut self, machine: &mut dyn Machine, call: &Call<'_>, refusal: Refusal) -> Answer {
         if call.world == World::Secure {
-            violate(machine, refusal.rule, format_args!("{} ({})", refusal.text, CallText(call)));
+            if refusal.provoked {
+                machine.firmware_line(format_args!("note {}: {}", refusal.rule, refusal.text));
+            } else {
+                violate(machine, refusal.rule, format_args!("{} ({})", refusal.text, CallText(call)));
+            }
         }
         Answer::error(refusal.error)
     }
@@ -318,53 +327,6 @@ impl<'s> Spmc<'s> {
     /// FF-A version of an endpoint; calls before FFA_VERSION never get as far as to ask.
     fn version_of(&self, world: World) -> u32 {
         self.endpoint(world).version.unwrap_or(crate::manifest::VERSION)
-    }
-
-    /// Walks the partition's stage 1 tables and reports what they must not map.
-    fn check_mappings(&self, machine: &mut dyn Machine, occasion: &str) {
-        let registers = machine.translation();
-        let allowed = |address: u64| {
-            if PARTITION.holds(address) {
-                return Some(Allowed { range: PARTITION, non_secure: false, writable: true, executable: true });
-            }
-            let region = self.manifest.memory.iter().chain(&self.manifest.devices);
-            region
-                .filter(|region| region.range.holds(address))
-                .map(|region| Allowed {
-                    range: region.range,
-                    non_secure: region.attributes & crate::manifest::NON_SECURE != 0,
-                    writable: region.attributes & crate::manifest::WRITE != 0,
-                    executable: region.attributes & crate::manifest::EXECUTE != 0,
-                })
-                .next()
-                .or_else(|| {
-                    self.shares.held(PARTITION_ID).find(|range| range.holds(address)).map(|range| Allowed {
-                        range,
-                        non_secure: true,
-                        writable: true,
-                        executable: false,
-                    })
-                })
-        };
-        let mut findings: heapless::Vec<stage_one::Finding, { FINDINGS_SHOWN as usize }> = heapless::Vec::new();
-        let mut more = 0_u32;
-        stage_one::walk(
-            &registers,
-            PARTITION,
-            &|address, page| machine.read(address, page),
-            &allowed,
-            &mut |finding| {
-                if findings.push(finding).is_err() {
-                    more += 1;
-                }
-            },
-        );
-        for finding in &findings {
-            violate(machine, finding.problem.rule(), format_args!("{finding} at {occasion}"));
-        }
-        if more > 0 {
-            machine.firmware_line(format_args!("note {more} more bad mappings at {occasion}"));
-        }
     }
 }
 
@@ -389,17 +351,21 @@ const fn endpoint_id(world: World) -> u16 {
 /// Calls that exist in FF-A and that no partition may make of the normal world or for itself; a breach if it does.
 fn never_for_the_partition(function: u32) -> Option<Refusal> {
     Some(match function & !SMC64 {
-        ffa::MSG_SEND_DIRECT_REQ | ffa::MSG_SEND_DIRECT_REQ2 => {
-            Refusal::denied("direct-request-to-normal-world", "a partition sends the normal world no direct request")
-        }
-        ffa::MEM_SHARE | ffa::MEM_LEND | ffa::MEM_DONATE => {
-            Refusal::denied("share-to-normal-world", "a partition shares, lends and donates nothing to the normal world")
-        }
+        ffa::MSG_SEND_DIRECT_REQ | ffa::MSG_SEND_DIRECT_REQ2 => Refusal::denied(
+            "direct-request-to-normal-world",
+            "a partition sends the normal world no direct request",
+        ),
+        ffa::MEM_SHARE | ffa::MEM_LEND | ffa::MEM_DONATE => Refusal::denied(
+            "share-to-normal-world",
+            "a partition shares, lends and donates nothing to the normal world",
+        ),
         ffa::MEM_RECLAIM => Refusal::denied("reclaim-not-owner", "the partition owns no shared memory"),
         ffa::RUN => Refusal::denied("run-from-partition", "there is no other execution context to run"),
-        ffa::SUCCESS | ffa::MEM_RETRIEVE_RESP => {
-            Refusal::new(FfaError::NotSupported, "answer-as-call", "an answer's identifier was used as a call")
-        }
+        ffa::SUCCESS | ffa::MEM_RETRIEVE_RESP => Refusal::new(
+            FfaError::NotSupported,
+            "answer-as-call",
+            "an answer's identifier was used as a call",
+        ),
         _ => return None,
     })
 }

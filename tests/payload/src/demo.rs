@@ -8,6 +8,7 @@ use core::fmt::Display;
 use remoteproc_abi::SERVICE_UUID;
 use remoteproc_abi::door_d::StopMode;
 use remoteproc_abi::result::TeeResult;
+use remoteproc_refusal::Class;
 use remoteproc_shim::ffa::{FfaTee, VERSION};
 use remoteproc_shim::resource_table::ResourceTable;
 use remoteproc_shim::{Error, Progress, Remoteproc};
@@ -138,12 +139,19 @@ fn load(client: &mut Client, image: File) -> Step {
     let Some(last) = last else {
         return Err(failed("load", format_args!("{}, without a refusal", failure.error)));
     };
-    say!("step load failed {}", failure.error);
+    match last.refusal {
+        Some(refusal) => say!("step load failed {}, {refusal}", failure.error),
+        None => say!("step load failed {}, refusal {:#06x}", failure.error, last.number),
+    }
     if let Some(refusal) = last.refusal {
         say!("info {}", refusal.sentence());
     }
     if let Some(offset) = last.offset {
         say!("info at byte {offset} of the container");
+    }
+    if last.refusal.is_none_or(|refusal| refusal.class() == Class::Generic) {
+        // The hardware failed; that says nothing about the image.
+        return Err(Stop::Failed("load"));
     }
     let name = last.refusal.map_or("UNKNOWN", |refusal| refusal.name());
     let result = TeeResult::try_from(result).map_or("UNKNOWN", TeeResult::name);

@@ -1,4 +1,5 @@
 //! Exceptions that nobody expects: printed, counted, and the end of the run.
+use core::fmt;
 use core::panic::PanicInfo;
 
 use el3_spmc::machine::{Machine, World, violate};
@@ -11,6 +12,15 @@ use super::worlds::Worlds;
 
 const KINDS: [&str; 4] = ["synchronous exception", "IRQ", "FIQ", "SError"];
 
+/// Registers in one row.
+struct Words<'a>(&'a [u64]);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|value| write!(f, "{value:016x} "))
+    }
+}
+
 /// Reports an exception of a lower level that is no SMC.
 pub fn lower_exception(machine: &mut Hardware, worlds: &Worlds, kind: u64) {
     let (name, kind) = match worlds.current() {
@@ -20,7 +30,7 @@ pub fn lower_exception(machine: &mut Hardware, worlds: &Worlds, kind: u64) {
     let general = &worlds.context().general;
     let (syndrome, address) = (exception_syndrome(), fault_address());
     for (row, values) in general.x.chunks(4).enumerate() {
-        machine.firmware_line(format_args!("x{:<2} {values:#018x?}", row * 4));
+        machine.firmware_line(format_args!("x{:<2} {}", row * 4, Words(values)));
     }
     machine.firmware_line(format_args!(
         "pc {:#x} pstate {:#x} esr {syndrome:#x} far {address:#x}",
@@ -41,7 +51,7 @@ pub fn lower_exception(machine: &mut Hardware, worlds: &Worlds, kind: u64) {
 }
 
 /// The end of a run that can't go on: what was being done is lost, so this takes the console anew.
-fn die(text: core::fmt::Arguments<'_>) -> ! {
+fn die(text: fmt::Arguments<'_>) -> ! {
     // SAFETY: everything that used the other console is abandoned: this never returns.
     let mut machine = unsafe { Hardware::new() };
     count_violation();

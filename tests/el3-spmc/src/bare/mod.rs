@@ -36,12 +36,12 @@ extern "C" fn firmware_main() -> ! {
             power::off()
         }
     };
-    let mut shares = take_share_table();
+    let shares = take_share_table();
     let mut worlds = Worlds::new(
         WorldContext::partition(partition.entry, partition.boot_register, partition.boot_information),
         WorldContext::normal(NORMAL_ENTRY, NORMAL_DEVICE_TREE),
     );
-    let mut spmc = Spmc::new(partition.manifest, &mut shares);
+    let mut spmc = Spmc::new(partition.manifest, shares);
     serve(&mut machine, &mut worlds, &mut spmc)
 }
 
@@ -71,7 +71,9 @@ fn serve(machine: &mut Hardware, worlds: &mut Worlds, spmc: &mut Spmc<'_>) -> ! 
             Outcome::Switch(to, answer) => {
                 if to == World::Normal && !normal_entered {
                     normal_entered = true;
-                    machine.firmware_line(format_args!("partition is up; entering the normal world at {NORMAL_ENTRY:#x}"));
+                    machine.firmware_line(format_args!(
+                        "partition is up; entering the normal world at {NORMAL_ENTRY:#x}"
+                    ));
                 }
                 worlds.switch(to);
                 worlds.answer(&answer);
@@ -92,4 +94,3 @@ fn serve(machine: &mut Hardware, worlds: &mut Worlds, spmc: &mut Spmc<'_>) -> ! 
         }
     }
 }
-

@@ -9,7 +9,8 @@ use el3_spmc::stage_one::TranslationRegisters;
 /// Registers that only exist with a feature; see [`Features`].
 struct Feature;
 impl Feature {
-    const ALWAYS: u32 = 0;
+    /// In every Armv8 implementation.
+    const BASE: u32 = 1 << 4;
     const POINTER_AUTHENTICATION: u32 = 1 << 0;
     const MEMORY_TAGGING: u32 = 1 << 1;
     const CONTEXT_NUMBER: u32 = 1 << 2;
@@ -28,7 +29,7 @@ macro_rules! system_registers {
             /// Reads the live registers.
             pub fn save(&mut self) {
                 let features = features();
-                $(if features & $feature == $feature {
+                $(if features & $feature != 0 {
                     // SAFETY: reads an EL1 or EL0 register that exists at EL3 (its feature was asked for); the asm is
                     // not `nomem`, so it stays in order with the change of worlds.
                     unsafe { asm!(concat!("mrs {}, ", $text), out(reg) self.$name, options(nostack, preserves_flags)) };
@@ -38,7 +39,7 @@ macro_rules! system_registers {
             /// Makes the saved values live.
             pub fn restore(&self) {
                 let features = features();
-                $(if features & $feature == $feature {
+                $(if features & $feature != 0 {
                     // SAFETY: writes an EL1 or EL0 register that exists (its feature was asked for). EL3 runs under
                     // its own translation regime and stack pointer, so none of them affects the code that goes on here.
                     unsafe { asm!(concat!("msr ", $text, ", {}"), in(reg) self.$name, options(nostack, preserves_flags)) };
@@ -51,35 +52,35 @@ macro_rules! system_registers {
 }
 
 system_registers! {
-    (sctlr, "sctlr_el1", Feature::ALWAYS),
-    (actlr, "actlr_el1", Feature::ALWAYS),
-    (cpacr, "cpacr_el1", Feature::ALWAYS),
-    (ttbr0, "ttbr0_el1", Feature::ALWAYS),
-    (ttbr1, "ttbr1_el1", Feature::ALWAYS),
-    (tcr, "tcr_el1", Feature::ALWAYS),
-    (mair, "mair_el1", Feature::ALWAYS),
-    (amair, "amair_el1", Feature::ALWAYS),
-    (esr, "esr_el1", Feature::ALWAYS),
-    (far, "far_el1", Feature::ALWAYS),
-    (afsr0, "afsr0_el1", Feature::ALWAYS),
-    (afsr1, "afsr1_el1", Feature::ALWAYS),
-    (par, "par_el1", Feature::ALWAYS),
-    (vbar, "vbar_el1", Feature::ALWAYS),
-    (elr, "elr_el1", Feature::ALWAYS),
-    (spsr, "spsr_el1", Feature::ALWAYS),
-    (sp_el0, "sp_el0", Feature::ALWAYS),
-    (sp_el1, "sp_el1", Feature::ALWAYS),
-    (contextidr, "contextidr_el1", Feature::ALWAYS),
-    (tpidr_el1, "tpidr_el1", Feature::ALWAYS),
-    (tpidr_el0, "tpidr_el0", Feature::ALWAYS),
-    (tpidrro_el0, "tpidrro_el0", Feature::ALWAYS),
-    (csselr, "csselr_el1", Feature::ALWAYS),
-    (mdscr, "mdscr_el1", Feature::ALWAYS),
-    (cntkctl, "cntkctl_el1", Feature::ALWAYS),
-    (cntp_cval, "cntp_cval_el0", Feature::ALWAYS),
-    (cntp_ctl, "cntp_ctl_el0", Feature::ALWAYS),
-    (cntv_cval, "cntv_cval_el0", Feature::ALWAYS),
-    (cntv_ctl, "cntv_ctl_el0", Feature::ALWAYS),
+    (sctlr, "sctlr_el1", Feature::BASE),
+    (actlr, "actlr_el1", Feature::BASE),
+    (cpacr, "cpacr_el1", Feature::BASE),
+    (ttbr0, "ttbr0_el1", Feature::BASE),
+    (ttbr1, "ttbr1_el1", Feature::BASE),
+    (tcr, "tcr_el1", Feature::BASE),
+    (mair, "mair_el1", Feature::BASE),
+    (amair, "amair_el1", Feature::BASE),
+    (esr, "esr_el1", Feature::BASE),
+    (far, "far_el1", Feature::BASE),
+    (afsr0, "afsr0_el1", Feature::BASE),
+    (afsr1, "afsr1_el1", Feature::BASE),
+    (par, "par_el1", Feature::BASE),
+    (vbar, "vbar_el1", Feature::BASE),
+    (elr, "elr_el1", Feature::BASE),
+    (spsr, "spsr_el1", Feature::BASE),
+    (sp_el0, "sp_el0", Feature::BASE),
+    (sp_el1, "sp_el1", Feature::BASE),
+    (contextidr, "contextidr_el1", Feature::BASE),
+    (tpidr_el1, "tpidr_el1", Feature::BASE),
+    (tpidr_el0, "tpidr_el0", Feature::BASE),
+    (tpidrro_el0, "tpidrro_el0", Feature::BASE),
+    (csselr, "csselr_el1", Feature::BASE),
+    (mdscr, "mdscr_el1", Feature::BASE),
+    (cntkctl, "cntkctl_el1", Feature::BASE),
+    (cntp_cval, "cntp_cval_el0", Feature::BASE),
+    (cntp_ctl, "cntp_ctl_el0", Feature::BASE),
+    (cntv_cval, "cntv_cval_el0", Feature::BASE),
+    (cntv_ctl, "cntv_ctl_el0", Feature::BASE),
     // APIA, APIB, APDA, APDB, APGA keys, low and high halves.
     (apia_low, "s3_0_c2_c1_0", Feature::POINTER_AUTHENTICATION),
     (apia_high, "s3_0_c2_c1_1", Feature::POINTER_AUTHENTICATION),
@@ -128,7 +129,7 @@ fn features() -> u32 {
     let pfr0 = read_register!("id_aa64pfr0_el1");
     let pfr1 = read_register!("id_aa64pfr1_el1");
     let field = |register: u64, shift: u32| (register >> shift) & 0xf;
-    let mut features = Feature::ALWAYS;
+    let mut features = Feature::BASE;
     if [4, 8, 24, 28].iter().any(|&shift| field(isar1, shift) != 0)
         || field(isar2, 8) != 0
         || field(isar2, 12) != 0

@@ -56,7 +56,9 @@ impl Worlds {
 
     /// Writes an answer into the live world's registers.
     pub fn answer(&mut self, answer: &Answer) {
-        for (register, value) in self.context_mut().general.x.iter_mut().zip(answer.registers).take(answer.count) {
+        for (register, value) in
+            self.context_mut().general.x.iter_mut().zip(answer.registers).take(answer.count)
+        {
             *register = value;
         }
     }

@@ -19,10 +19,16 @@ impl Spmc<'_> {
     ) -> Result<&'b [u8], Refusal> {
         let (total, fragment) = (call.w(1) as usize, call.w(2) as usize);
         if !call.zero(3..=7) {
-            return Err(Refusal::invalid("memory-buffer", "only the TX buffer is supported, other registers are zero"));
+            return Err(Refusal::invalid(
+                "memory-buffer",
+                "only the TX buffer is supported, other registers are zero",
+            ));
         }
         if fragment > total || fragment > BUFFER_SIZE {
-            return Err(Refusal::invalid("memory-length", "the fragment is longer than the descriptor or the buffer"));
+            return Err(Refusal::invalid(
+                "memory-length",
+                "the fragment is longer than the descriptor or the buffer",
+            ));
         }
         if fragment != total {
             return Err(Refusal::new(FfaError::NotSupported, "memory-fragments", "descriptors in fragments"));
@@ -51,7 +57,8 @@ impl Spmc<'_> {
         if share.entry.receiver != PARTITION_ID {
             return Err(Refusal::invalid("share-receiver", "there is no such partition"));
         }
-        let buffers = self.normal.mailbox.map(|mailbox| [mailbox.transmit, mailbox.receive]).unwrap_or_default();
+        let buffers =
+            self.normal.mailbox.map(|mailbox| [mailbox.transmit, mailbox.receive]).unwrap_or_default();
         for range in share.constituents.iter().filter_map(Constituent::range) {
             if !self.lenient_addresses && !NORMAL_MEMORY.contains(&range) {
                 return Err(Refusal::denied("share-address", "the memory is not the normal world's"));
@@ -100,7 +107,11 @@ impl Spmc<'_> {
     }
 
     /// FFA_MEM_RELINQUISH of the partition.
-    pub(super) fn relinquish(&mut self, machine: &mut dyn Machine, call: &Call<'_>) -> Result<Answer, Refusal> {
+    pub(super) fn relinquish(
+        &mut self,
+        machine: &mut dyn Machine,
+        call: &Call<'_>,
+    ) -> Result<Answer, Refusal> {
         if !call.zero(1..=7) {
             return Err(Refusal::invalid("relinquish-registers", "w1 to w7 must be zero"));
         }

@@ -54,12 +54,16 @@ impl Spmc<'_> {
     }
 
     fn check_response(&self, call: &Call<'_>) -> Result<(), Refusal> {
-        let Some(ContextState::Serving { client, function }) = self.contexts.get(call.processor).copied() else {
+        let Some(ContextState::Serving { client, function }) = self.contexts.get(call.processor).copied()
+        else {
             return Err(Refusal::denied("response-without-request", "there is no request to answer"));
         };
         // REQ 64 is the only request delivered; RESP is its identifier plus one, in both widths.
         if call.function() != function + 1 {
-            return Err(Refusal::denied("response-family", "the response is of another family or width than the request"));
+            return Err(Refusal::denied(
+                "response-family",
+                "the response is of another family or width than the request",
+            ));
         }
         debug_assert_eq!(call.function(), DIRECT_RESP_64);
         if (call.x(1) >> 16) as u16 != PARTITION_ID || call.x(1) as u16 != client || call.x(1) >> 32 != 0 {
@@ -69,14 +73,19 @@ impl Spmc<'_> {
             ));
         }
         if call.x(2) != 0 {
-            return Err(Refusal::invalid("response-flags", "w2 must be zero: the request was no framework message"));
+            return Err(Refusal::invalid(
+                "response-flags",
+                "w2 must be zero: the request was no framework message",
+            ));
         }
         self.check_extended(call)
     }
 
     /// From FF-A 1.2 on, x8 to x17 of a message with eight registers must be zero.
     fn check_extended(&self, call: &Call<'_>) -> Result<(), Refusal> {
-        if self.version_of(World::Secure) >= 0x0001_0002 && call.registers[8..].iter().any(|&value| value != 0) {
+        if self.version_of(World::Secure) >= 0x0001_0002
+            && call.registers[8..].iter().any(|&value| value != 0)
+        {
             return Err(Refusal::invalid("extended-registers", "x8 to x17 must be zero"));
         }
         Ok(())
@@ -106,13 +115,19 @@ impl Spmc<'_> {
         match self.contexts.get(call.processor) {
             Some(ContextState::Initializing) => {}
             Some(ContextState::Serving { .. }) => {
-                return Err(Refusal::denied("wait-in-request", "a request must be answered, not left with FFA_MSG_WAIT"));
+                return Err(Refusal::denied(
+                    "wait-in-request",
+                    "a request must be answered, not left with FFA_MSG_WAIT",
+                ));
             }
             _ => return Err(Refusal::denied("wait-state", "the execution context is waiting already")),
         }
         let keep_allowed = self.version_of(World::Secure) >= 0x0001_0002;
         if call.w(1) != 0 || call.w(2) > u32::from(keep_allowed) || !call.zero(3..=7) {
-            return Err(Refusal::invalid("wait-registers", "w1 and w3 to w7 must be zero, w2 has one flag from 1.2 on"));
+            return Err(Refusal::invalid(
+                "wait-registers",
+                "w1 and w3 to w7 must be zero, w2 has one flag from 1.2 on",
+            ));
         }
         self.check_extended(call)
     }
@@ -139,7 +154,11 @@ impl Spmc<'_> {
     }
 
     /// FFA_CONSOLE_LOG of the partition.
-    pub(super) fn console_log(&mut self, machine: &mut dyn Machine, call: &Call<'_>) -> Result<Answer, Refusal> {
+    pub(super) fn console_log(
+        &mut self,
+        machine: &mut dyn Machine,
+        call: &Call<'_>,
+    ) -> Result<Answer, Refusal> {
         let wide = call.function() == CONSOLE_LOG_64;
         let extended = self.version_of(World::Secure) >= 0x0001_0002;
         // w2 to w7 with four bytes each, x2 to x7 with eight, or x2 to x17 from 1.2 on.

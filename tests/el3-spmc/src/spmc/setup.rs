@@ -1,7 +1,7 @@
 //! Calls that set an endpoint up: version, features, buffers, partition information.
 use super::{
-    Answer, Call, DIRECT_REQ_64, DIRECT_RESP_64, Endpoint, MEM_RETRIEVE_REQ_64, MEM_SHARE_64, Mailbox, PARTITION_ID,
-    PARTITION_INFO_GET_REGS_64, RXTX_MAP_64, Spmc,
+    Answer, Call, DIRECT_REQ_64, DIRECT_RESP_64, Endpoint, MEM_RETRIEVE_REQ_64, MEM_SHARE_64, Mailbox,
+    PARTITION_ID, PARTITION_INFO_GET_REGS_64, RXTX_MAP_64, Spmc,
 };
 use crate::error::{FfaError, Refusal};
 use crate::function::{SMC64, ffa};
@@ -25,7 +25,8 @@ impl Spmc<'_> {
         let asked = call.w(1);
         // Bit 31 must be zero; another major version, or 1.0 with its other descriptors, is not spoken here.
         if asked >> 16 != 1 || asked & 0xffff == 0 {
-            machine.firmware_line(format_args!("note FFA_VERSION {asked:#x} of {:?} world refused", call.world));
+            machine
+                .firmware_line(format_args!("note FFA_VERSION {asked:#x} of {:?} world refused", call.world));
             return Answer::x0(REFUSED);
         }
         let agreed = asked.min(VERSION);
@@ -34,8 +35,11 @@ impl Spmc<'_> {
         let change = endpoint.version.is_some_and(|version| version != agreed);
         if (endpoint.version_fixed && change) || (endpoint.version.is_some() && !repeat_allowed) {
             if call.world == World::Secure {
-                const RULE: Refusal =
-                    Refusal::new(FfaError::NotSupported, "version-change", "the version changed after another call");
+                const RULE: Refusal = Refusal::new(
+                    FfaError::NotSupported,
+                    "version-change",
+                    "the version changed after another call",
+                );
                 self.refuse(machine, call, RULE);
             }
             return Answer::x0(REFUSED);
@@ -49,7 +53,10 @@ impl Spmc<'_> {
         let (asked, properties) = (call.w(1), call.w(2));
         let retrieve = matches!(asked, ffa::MEM_RETRIEVE_REQ | MEM_RETRIEVE_REQ_64);
         if !retrieve && properties != 0 {
-            return Err(Refusal::invalid("features-properties", "only MEM_RETRIEVE_REQ has input properties"));
+            return Err(Refusal::invalid(
+                "features-properties",
+                "only MEM_RETRIEVE_REQ has input properties",
+            ));
         }
         let secure = call.world == World::Secure;
         let known = match asked {
@@ -96,7 +103,10 @@ impl Spmc<'_> {
     pub(super) fn map_buffers(&mut self, call: &Call<'_>) -> Result<Answer, Refusal> {
         let (transmit, receive) = (call.argument(1), call.argument(2));
         if call.w(3) != 1 || !call.zero(4..=7) {
-            return Err(Refusal::invalid("rxtx-count", "the buffers must be one page each, other registers zero"));
+            return Err(Refusal::invalid(
+                "rxtx-count",
+                "the buffers must be one page each, other registers zero",
+            ));
         }
         if !transmit.is_multiple_of(PAGE_SIZE) || !receive.is_multiple_of(PAGE_SIZE) {
             return Err(Refusal::invalid("rxtx-alignment", "the buffers must be page aligned"));
@@ -112,9 +122,13 @@ impl Spmc<'_> {
             World::Secure => PARTITION,
         };
         for address in [transmit, receive] {
-            let inside = Range::pages(address, 1).is_some_and(|page| home.contains(&page) && !self.shares.overlaps(&page));
+            let inside = Range::pages(address, 1)
+                .is_some_and(|page| home.contains(&page) && !self.shares.overlaps(&page));
             if !inside {
-                return Err(Refusal::denied("rxtx-memory", "a buffer is not in the caller's own memory, or is shared"));
+                return Err(Refusal::denied(
+                    "rxtx-memory",
+                    "a buffer is not in the caller's own memory, or is shared",
+                ));
             }
         }
         self.endpoint_mut(call.world).mailbox = Some(Mailbox { transmit, receive, receive_held: false });
@@ -150,9 +164,11 @@ impl Spmc<'_> {
     pub(super) fn free_receive_buffer(endpoint: &mut Endpoint) -> Result<&mut Mailbox, Refusal> {
         match &mut endpoint.mailbox {
             Some(mailbox) if !mailbox.receive_held => Ok(mailbox),
-            Some(_) => {
-                Err(Refusal::new(FfaError::Busy, "rx-not-released", "the RX buffer was not released with FFA_RX_RELEASE"))
-            }
+            Some(_) => Err(Refusal::new(
+                FfaError::Busy,
+                "rx-not-released",
+                "the RX buffer was not released with FFA_RX_RELEASE",
+            )),
             None => Err(Refusal::new(FfaError::Busy, "rx-not-mapped", "the caller has no RX buffer")),
         }
     }
@@ -189,7 +205,8 @@ impl Spmc<'_> {
             return Ok(Answer::success(1, 0));
         }
         let mut descriptor = [0; DESCRIPTOR_SIZE as usize];
-        let mut put = |offset: usize, bytes: &[u8]| descriptor[offset..offset + bytes.len()].copy_from_slice(bytes);
+        let mut put =
+            |offset: usize, bytes: &[u8]| descriptor[offset..offset + bytes.len()].copy_from_slice(bytes);
         put(0, &PARTITION_ID.to_le_bytes());
         put(2, &(self.manifest.contexts as u16).to_le_bytes());
         put(4, &self.partition_properties().to_le_bytes());

@@ -154,7 +154,7 @@ fn behind_a_good_range(context: &mut Context) -> Outcome {
 /// Ranges that begin in normal memory and end elsewhere.
 fn straddling_ranges(context: &mut Context) -> Outcome {
     lenient(context, &[pages(0x7fff_f000, 2)], Refusal::RangeOverlapsProcessor)?;
-    lenient(context, &[pages(0x4000_0000, 0x8_0000)], Refusal::RangeOverlapsProcessor)?;
+    lenient(context, &[pages(0x7000_0000, 0x2_0000)], Refusal::RangeOverlapsProcessor)?;
     lenient(context, &[pages(0x0d00_0000, 0x2000)], Refusal::RangeOverlapsPartition)
 }
 
