@@ -67,24 +67,21 @@ fn service_is_found_through_the_buffer_where_registers_are_not_supported() {
     assert_eq!(connect_with(pages, steps).unwrap().service().partition, 0x8006);
 }
 
-/// A count that reaches beyond the buffer must not read there, and the buffer is given back all the same.
+/// Counts and sizes that reach beyond the buffer must not be read there, and the buffer is given back all the same.
 #[test]
 fn partitions_beyond_the_buffer_are_an_error() {
     let ask = [PARTITION_INFO_GET, 0x75c2_a480, 0x0549_470a, 0x8614_8582, 0x081a_77a9, 0];
-    for (count, size, expected) in
-        [(200, 24, Some(Error::Buffer)), (1, 4, None), (u64::from(u32::MAX), 0xFFFF_FFF0, None)]
-    {
+    for (count, size) in [(2, 4096), (3, 2048), (u64::from(u32::MAX), 0xFFFF_FFF0), (1, 4), (1, 0)] {
         let steps = opened([
             (ask_registers(0, 0), error(NOT_SUPPORTED)),
             (registers(&ask), registers(&[SUCCESS, 0, count, size])),
             (registers(&[RX_RELEASE]), registers(&[SUCCESS])),
             unmap(),
         ]);
-        let outcome = connect(steps).unwrap_err();
-        // 64 partitions of 24 bytes fit the page: none of them is usable.
-        let expected = if count == 200 { Some(Error::NoService) } else { expected };
-        if let Some(expected) = expected {
-            assert_eq!(outcome, expected);
+        match connect(steps).unwrap_err() {
+            Error::Buffer => assert!(size >= 8),
+            Error::Answer { .. } => assert!(size < 8),
+            other => panic!("{count} descriptors of {size} bytes: {other}"),
         }
     }
 }

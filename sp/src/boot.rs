@@ -1,4 +1,5 @@
 //! Boot: from the entry code to the message loop.
+use crate::backtrace::Backtrace;
 use crate::client_memory::FfaMemory;
 use crate::ffa::mailbox::Mailbox;
 use crate::ffa::{self, CallError};
@@ -51,12 +52,12 @@ enum BootError {
 extern "C" fn partition_main(boot_information: u64) -> ! {
     // SAFETY: the entry code calls this once, at boot, with the MMU off, on the memory that the linker script lays out.
     if let Err(error) = unsafe { map::start() } {
-        dead::die(format_args!("the image can't be mapped: {error}"));
+        dead::die(format_args!("the image can't be mapped: {error}"), Backtrace::here());
     }
     heap::start();
     match start(boot_information) {
         Ok(()) => serve::serve(&mut Front),
-        Err(error) => dead::die(format_args!("boot failed: {error}")),
+        Err(error) => dead::die(format_args!("boot failed: {error}"), Backtrace::here()),
     }
 }
 

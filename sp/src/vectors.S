@@ -67,6 +67,7 @@ fatal_exception:
     mrs     x1, esr_el1
     mrs     x2, elr_el1
     mrs     x3, far_el1
+    mrs     x4, sp_el0
     mov     x29, xzr
     mov     x30, xzr
     bl      exception_main

@@ -45,6 +45,25 @@ impl Workspace {
     }
 }
 
+/// Removes directories of runs whose process was killed before it could.
+fn remove_abandoned(output: &Path) {
+    for entry in fs::read_dir(output).into_iter().flatten().flatten() {
+        if let Some(process) = process_of(&entry.file_name().to_string_lossy())
+            && !Path::new(&format!("/proc/{process}")).exists()
+        {
+            // Another process may be faster.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// The process that made the directory `run-PROCESS-NUMBER`.
+fn process_of(name: &str) -> Option<u32> {
+    let (process, number) = name.strip_prefix("run-")?.split_once('-')?;
+    number.parse::<u32>().ok()?;
+    process.parse().ok()
+}
+
 /// A directory for the files of one run. It is removed when the run ends, however it ends.
 #[derive(Debug)]
 pub struct RunDirectory {
@@ -56,7 +75,9 @@ impl RunDirectory {
     pub fn create(workspace: &Workspace) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = workspace.output()?.join(format!("run-{}-{number}", std::process::id()));
+        let output = workspace.output()?;
+        remove_abandoned(&output);
+        let path = output.join(format!("run-{}-{number}", std::process::id()));
         if path.exists() {
             fs::remove_dir_all(&path)?;
         }
@@ -79,7 +100,20 @@ impl RunDirectory {
 
 impl Drop for RunDirectory {
     fn drop(&mut self) {
-        // Nothing depends on it; a directory that stays behind is cleared by `cargo clean`.
+        // A directory that stays behind is removed by the next run.
         let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_run_directories_have_a_process() {
+        assert_eq!(process_of("run-12-0"), Some(12));
+        for other in ["run-12", "run-x-0", "run-12-y", "console-run-12-0.log", "remoteproc-sp.bin"] {
+            assert_eq!(process_of(other), None);
+        }
     }
 }

@@ -84,6 +84,25 @@ fn size_of_part(success: &Success, address: u64) -> u32 {
     success.segments.iter().find(|segment| segment.physical_address == address).unwrap().file_size
 }
 
+#[test]
+fn of_two_defects_the_first_in_the_file_is_told() {
+    let mut file = File { program_headers_last: true, ..File::simple() };
+    file.filler = b".resource_table\0".repeat(65);
+    let mut names_first = Forge::new(&[file.clone()]);
+    let last = names_first.images[0].iter().rposition(|byte| *byte != 0).unwrap();
+    names_first.patch(last, &[0xff]);
+    file.program_headers_last = false;
+    let mut headers_first = Forge::new(&[file]);
+    headers_first.patch(52, &[0xff]);
+    for size in [1, 100, usize::MAX] {
+        assert_eq!(answer(&believe(&names_first.unsigned(), &[size], 64)), "after:TOO_MANY_SECTIONS");
+        assert_eq!(
+            answer(&believe(&headers_first.unsigned(), &[size], 64)),
+            "after:PROGRAM_HEADERS_MISMATCH"
+        );
+    }
+}
+
 /// Sizes of pieces: many small ones, some large.
 fn pieces() -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(prop_oneof![1..64usize, 1..5000usize], 1..12)

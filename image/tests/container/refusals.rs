@@ -209,6 +209,15 @@ fn signed_tables(seen: &mut Seen) {
     wrapped.set(IMAGE_SIZE, &[size.to_le_bytes(), 0xffff_fff8u32.to_le_bytes()].concat());
     seen.refused("sizes whose 32-bit sum fits", "after:IMAGE_SIZES_MISMATCH", wrapped.load());
 
+    let mut raw = simple().raw();
+    raw.image_length = Some(raw.images.len() as u32 - 1);
+    let container = raw.sign(test_key()).unwrap();
+    seen.refused(
+        "a length that only rounds to the sizes' sum",
+        "after:IMAGE_SIZES_MISMATCH",
+        bytes(&container),
+    );
+
     let strict = |tlv| {
         let mut driver = Driver::new(&[]);
         let keys = trusted();
@@ -293,6 +302,8 @@ fn segments(seen: &mut Seen) {
     for offset in [end - 3, end, u32::MAX - 3, u32::MAX] {
         seen.refused("bytes outside the image", outside, table(1, 1, offset).load());
     }
+    // All of the image is allowed; that the file then has another program header is another matter.
+    assert_eq!(answer(&table(1, 1, end - 4).load()), "after:PROGRAM_HEADERS_MISMATCH");
     // With two images nobody knows which is meant before the first one's header was taken.
     let mut both = Forge::new(&[File::simple(), other_simple()]);
     assert_eq!(answer(&both.load()), "load");
@@ -315,7 +326,10 @@ fn elf_files(seen: &mut Seen) {
     let outside = "after:PROGRAM_HEADERS_OUTSIDE";
     refused("program headers behind the image", outside, 28, &[0xff, 0xff, 0, 0]);
     refused("program headers around the addresses", outside, 28, &[0xf0, 0xff, 0xff, 0xff]);
+    let end = simple().images[0].len() as u32;
+    refused("program headers up to one byte too far", outside, 28, &(end - 95).to_le_bytes());
     let mismatch = "after:PROGRAM_HEADERS_MISMATCH";
+    refused("program headers up to the end", mismatch, 28, &(end - 96).to_le_bytes());
     refused("program headers elsewhere", mismatch, 28, &[56]);
     refused("one more program header", mismatch, 44, &[4, 0]);
     refused("the first program header's type", mismatch, 52, &[0]);
@@ -325,6 +339,7 @@ fn elf_files(seen: &mut Seen) {
     let sections = "after:SECTION_HEADERS_MALFORMED";
     refused("section headers behind the image", sections, 32, &[0xff, 0xff, 0, 0]);
     refused("section headers around the addresses", sections, 32, &[0xf0, 0xff, 0xff, 0xff]);
+    refused("section headers up to one byte too far", sections, 32, &(end - 79).to_le_bytes());
     refused("section headers of another size", sections, 46, &[41]);
     refused("name section behind the last", sections, 50, &[2, 0]);
     refused("name section elsewhere", sections, 50, &[0xff, 0xff]);
@@ -365,6 +380,13 @@ fn elf_files(seen: &mut Seen) {
         let (_, table) = unsigned.tlvs.iter_mut().find(|(kind, _)| *kind == HASH_TABLE).unwrap();
         table.drain(at * 64..at * 64 + 64);
         seen.refused("a header that was not signed", mismatch, unsigned.load());
+    }
+    for (entry, expected) in [mismatch, mismatch, "after:SEGMENT_NOT_IN_FILE"].into_iter().enumerate() {
+        let mut dropped = simple();
+        let image = &mut dropped.images[0];
+        image.copy_within(52 + entry * 32 + 32..52 + 96, 52 + entry * 32);
+        image[44] = 2;
+        seen.refused("a signed segment that the file drops", expected, dropped.load());
     }
     for entry in 0..3 {
         let mut dropped = simple();

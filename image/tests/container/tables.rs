@@ -136,18 +136,36 @@ fn names_are_found_wherever_the_name_table_stands() {
     }
 }
 
+/// Where the section headers of an image are.
+fn section_headers(image: &[u8]) -> usize {
+    u32::from_le_bytes(image[32..36].try_into().unwrap()) as usize
+}
+
 #[test]
 fn a_linker_may_share_the_tail_of_a_name() {
     // ".rel.resource_table" and ".resource_table" may be one string: the section's name starts in its middle.
-    let table = resource_table(&[trace()]);
-    let mut file = File::with_table(&table);
-    file.sections[0].name = ".rel.resource_table";
-    let mut forge = Forge::new(&[file.clone()]);
-    let image = &forge.images[0];
-    let headers = u32::from_le_bytes(image[32..36].try_into().unwrap()) as usize;
-    let name = u32::from_le_bytes(image[headers + 40..headers + 44].try_into().unwrap());
-    forge.patch(headers + 40, &(name + 4).to_le_bytes());
+    for (name, skipped) in
+        [(".rel.resource_table", 4), ("..resource_table", 1), (".resource.resource_table", 9)]
+    {
+        let mut file = File::with_table(&resource_table(&[trace()]));
+        file.sections[0].name = name;
+        let mut forge = Forge::new(&[file]);
+        let header = section_headers(&forge.images[0]) + 40;
+        let start = u32::from_le_bytes(forge.images[0][header..header + 4].try_into().unwrap());
+        forge.patch(header, &(start + skipped).to_le_bytes());
+        assert!(forge.load().unwrap().loaded.resource_table.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn a_name_ends_inside_the_name_table() {
+    let mut forge = Forge::new(&[File::with_table(&resource_table(&[trace()]))]);
+    let names = section_headers(&forge.images[0]) + 80;
+    forge.patch(names, &[0; 4]);
+    forge.patch(names + 20, &17u32.to_le_bytes());
     assert!(forge.load().unwrap().loaded.resource_table.is_some());
+    forge.patch(names + 20, &16u32.to_le_bytes());
+    assert_eq!(forge.load().unwrap().loaded.resource_table, None);
 }
 
 #[test]

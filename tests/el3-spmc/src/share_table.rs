@@ -18,7 +18,8 @@ struct Record {
     share: Share,
     /// Whether the borrower is told that the memory is non-secure (false only under the fixture's control call).
     non_secure: bool,
-    retrieved: bool,
+    /// Data access that the borrower was granted; `None` while it has not retrieved the memory.
+    granted: Option<u8>,
 }
 
 /// All shares.
@@ -41,15 +42,15 @@ impl ShareTable {
 
     /// Shares that are retrieved now.
     pub fn retrieved(&self) -> usize {
-        self.records.iter().filter(|record| record.retrieved).count()
+        self.records.iter().filter(|record| record.granted.is_some()).count()
     }
 
-    /// Ranges of all shares that `receiver` holds now.
-    pub fn held(&self, receiver: u16) -> impl Iterator<Item = Range> + '_ {
-        self.records
-            .iter()
-            .filter(move |record| record.retrieved && record.share.entry.receiver == receiver)
-            .flat_map(|record| record.share.constituents.iter().filter_map(Constituent::range))
+    /// Ranges of all shares that `receiver` holds now, each with whether it may write there.
+    pub fn held(&self, receiver: u16) -> impl Iterator<Item = (Range, bool)> + '_ {
+        self.records.iter().filter(move |record| record.share.entry.receiver == receiver).flat_map(|record| {
+            let writable = record.granted.map(|data| data == READ_WRITE);
+            record.share.constituents.iter().filter_map(move |constituent| constituent.range().zip(writable))
+        })
     }
 
     /// Whether any page of `range` is shared already.
@@ -69,7 +70,7 @@ impl ShareTable {
         self.made = self.made.checked_add(1).ok_or(FULL)?;
         // Bit 63 is clear: the SPMC made it (DEN0140, table 1.18).
         let handle = (u64::from(self.made) << 32) | 0x5350_0000 | u64::from(self.made & 0xffff);
-        self.records.push(Record { handle, share, non_secure, retrieved: false }).map_err(|_| FULL)?;
+        self.records.push(Record { handle, share, non_secure, granted: None }).map_err(|_| FULL)?;
         Ok(handle)
     }
 
@@ -143,10 +144,10 @@ impl ShareTable {
                 ));
             }
         };
-        if record.retrieved {
+        if record.granted.is_some() {
             return Err(Refusal::denied("retrieve-twice", "the share is retrieved already"));
         }
-        record.retrieved = true;
+        record.granted = Some(data);
         let non_secure = if record.non_secure { ATTRIBUTE_NON_SECURE } else { 0 };
         let share = &record.share;
         Ok(Response {
@@ -164,8 +165,8 @@ impl ShareTable {
     /// Takes `handle` back from `caller`.
     pub fn relinquish(&mut self, caller: u16, handle: u64) -> Result<(), Refusal> {
         match self.find(handle) {
-            Some(record) if record.share.entry.receiver == caller && record.retrieved => {
-                record.retrieved = false;
+            Some(record) if record.share.entry.receiver == caller && record.granted.is_some() => {
+                record.granted = None;
                 Ok(())
             }
             _ => Err(Refusal::invalid("relinquish-handle", "the caller has not retrieved this handle")),
@@ -179,7 +180,7 @@ impl ShareTable {
             .iter()
             .position(|record| record.handle == handle && record.share.header.sender == owner)
             .ok_or(Refusal::invalid("reclaim-handle", "the caller has no share with this handle"))?;
-        if self.records[index].retrieved {
+        if self.records[index].granted.is_some() {
             return Err(Refusal::denied("reclaim-retrieved", "the memory is still retrieved"));
         }
         self.records.swap_remove(index);
@@ -210,7 +211,10 @@ mod tests {
         let (header, entry) = request(handle);
         let response = table.retrieve(0x8001, &header, &entry).unwrap();
         assert_eq!((response.attributes, response.permissions), (0x6f, 6));
-        assert_eq!(table.held(0x8001).collect::<std::vec::Vec<_>>(), [Range::pages(0x4100_0000, 4).unwrap()]);
+        assert_eq!(
+            table.held(0x8001).collect::<std::vec::Vec<_>>(),
+            [(Range::pages(0x4100_0000, 4).unwrap(), true)]
+        );
         assert_eq!(table.retrieve(0x8001, &header, &entry).unwrap_err().rule, "retrieve-twice");
         assert_eq!(table.reclaim(0, handle).unwrap_err().error, FfaError::Denied);
         assert_eq!(table.relinquish(0x8002, handle).unwrap_err().rule, "relinquish-handle");
@@ -267,6 +271,7 @@ mod tests {
         entry.permissions = 0;
         let response = table.retrieve(0x8001, &header, &entry).unwrap();
         assert_eq!((response.attributes, response.permissions), (0x2f, 5));
+        assert!(table.held(0x8001).all(|(_, writable)| !writable));
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl Spmc<'_> {
                 .chain(&self.manifest.devices)
                 .find(|region| region.range.holds(address))
         };
-        let held_at = |address: u64| self.shares.held(PARTITION_ID).find(|range| range.holds(address));
+        let held_at = |address: u64| self.shares.held(PARTITION_ID).find(|(range, _)| range.holds(address));
         let allowed = |address: u64| {
             if PARTITION.holds(address) {
                 Some(Allowed { range: PARTITION, non_secure: false, writable: true, executable: true })
@@ -31,10 +31,10 @@ impl Spmc<'_> {
                     executable: region.attributes & EXECUTE != 0,
                 })
             } else {
-                held_at(address).map(|range| Allowed {
+                held_at(address).map(|(range, writable)| Allowed {
                     range,
                     non_secure: true,
-                    writable: true,
+                    writable,
                     executable: false,
                 })
             }
