@@ -7,10 +7,14 @@
 //! | file | purpose |
 //! |---|---|
 //! | `format` | what the bytes of a container and of an ELF file look like |
-//! | `container` | decodes header and TLVs, on the partition's own copy |
-//! | `metadata` | collects that copy |
+//! | `metadata` | collects the partition's own copy of header, TLVs and signature |
+//! | `container` | decodes header and TLVs, on that copy |
+//! | `signature` | finds the trusted key that signed |
 //! | `plan` | the signed table becomes segments; all rules about them |
-//! | `elf` | one image's bytes in file order: segments out, program headers compared, section headers read |
+//! | `elf` | one image's bytes in file order: segments out, program headers compared |
+//! | `sections` | finds the resource table's section meanwhile |
+//! | `pieces` | windows and records in a stream of pieces |
+//! | `verification` | hashes segments where they were loaded |
 //! | `resource_table` | validates a resource table where it was loaded |
 //! | [`reader`] | drives all of it, resumable at every byte |
 //! | [`provider`], [`target`] | what the reader needs of the platform and of the processor |
@@ -35,13 +39,17 @@ mod container;
 mod elf;
 mod format;
 mod metadata;
+mod pieces;
 mod plan;
 pub mod provider;
 pub mod reader;
 mod rejection;
 mod resource_table;
+mod sections;
+mod signature;
 #[cfg(feature = "software")]
 pub mod software;
 pub mod target;
+mod verification;
 #[cfg(feature = "write")]
 pub mod write;

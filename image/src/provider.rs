@@ -91,3 +91,32 @@ pub trait Destination {
     /// [`Fault`] if the memory does not give them.
     fn read(&mut self, physical_address: u64, into: &mut [u8]) -> Result<(), Fault>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_acceptable_within_its_limits() {
+        let acceptable = |modulus: &[u8], exponent| PublicKey::Rsa { modulus, exponent }.is_acceptable();
+        let modulus = |first: u8, length: usize, last: u8| {
+            let mut modulus = vec![first; length];
+            *modulus.last_mut().unwrap() = last;
+            modulus
+        };
+        for exponent in [3, 17, 65537, u32::MAX] {
+            assert!(acceptable(&modulus(0x80, 256, 1), exponent), "{exponent}");
+        }
+        for exponent in [0, 1, 2, 4, 65536] {
+            assert!(!acceptable(&modulus(0x80, 256, 1), exponent), "{exponent}");
+        }
+        assert!(acceptable(&modulus(0xff, 512, 0xff), 3), "4096 bit");
+        assert!(!acceptable(&modulus(0x7f, 256, 1), 3), "2047 bit");
+        assert!(!acceptable(&modulus(0x01, 513, 1), 3), "4097 bit");
+        assert!(!acceptable(&modulus(0x80, 256, 2), 3), "even modulus");
+        assert!(!acceptable(&[], 3), "no modulus");
+        assert!(!acceptable(&[0; 256], 3), "a modulus of 0");
+        let padded = [vec![0; 3], modulus(0x80, 256, 1)].concat();
+        assert_eq!(PublicKey::Rsa { modulus: &padded, exponent: 3 }.signature_length(), 256, "leading zeros");
+    }
+}

@@ -10,32 +10,24 @@
 //! an absent HASHTYPE means SHA-256, and a resource table is optional. **The section headers are not signed.** Whoever passes
 //! the file on can hide the resource table, or name another piece of an authenticated, shared segment that is a valid table;
 //! they can change no byte that is loaded, nor where it is loaded.
-use crate::elf::{Elf, TableHint};
-use crate::format::{self, HEADER_SIZE, PF_X};
+use crate::elf::Elf;
+use crate::format::{HEADER_SIZE, PF_X};
 use crate::metadata::Metadata;
 use crate::plan::Plan;
-use crate::provider::{Destination, Hasher, Provider, PublicKey, TrustedKey};
-use crate::resource_table;
+use crate::provider::{Destination, Hasher, Provider, TrustedKey};
+use crate::sections::TableHint;
 use crate::target::{Access, BootSecurity, Target};
+use crate::verification::Verification;
+use crate::{resource_table, signature};
 use remoteproc_refusal::Refusal;
 
-pub use crate::elf::{MAX_NAMES, MAX_SECTIONS};
 pub use crate::metadata::MAX_METADATA;
 pub use crate::plan::{BOOT_ALIGNMENT, MAX_IMAGES, MAX_PROGRAM_HEADERS, Segment};
 pub use crate::rejection::Rejection;
 pub use crate::resource_table::MAX_ENTRIES as MAX_RESOURCE_TABLE_ENTRIES;
-
-/// Segment bytes hashed at a time, through a buffer on the stack.
-const HASH_STEP: usize = 1024;
-
-/// Who signed the container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signer {
-    /// Index into the trusted keys.
-    pub key: usize,
-    /// The algorithm's name.
-    pub algorithm: &'static str,
-}
+pub use crate::sections::{MAX_NAMES, MAX_SECTIONS};
+pub use crate::signature::Signer;
+pub use crate::verification::Progress;
 
 /// A resource table, found and checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,15 +52,6 @@ pub struct Loaded {
     pub secure_declined: bool,
     /// Where the resource table is, if the image has one.
     pub resource_table: Option<ResourceTable>,
-}
-
-/// Whether a resumable step has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// Call again.
-    Pending,
-    /// Ended.
-    Done,
 }
 
 /// Where a load stands.
@@ -100,10 +83,7 @@ pub struct Reader<H: Hasher> {
     entries_used: usize,
     /// What section headers said.
     table: Option<TableHint>,
-    /// The segment that is hashed now, its bytes hashed so far, and its hash.
-    verified_segments: usize,
-    verified_bytes: u32,
-    hasher: Option<H>,
+    verification: Verification<H>,
 }
 
 impl<H: Hasher> Default for Reader<H> {
@@ -126,9 +106,7 @@ impl<H: Hasher> Reader<H> {
             image: 0,
             entries_used: 0,
             table: None,
-            verified_segments: 0,
-            verified_bytes: 0,
-            hasher: None,
+            verification: Verification::new(),
         }
     }
 
@@ -143,9 +121,7 @@ impl<H: Hasher> Reader<H> {
         self.image = 0;
         self.entries_used = 0;
         self.table = None;
-        self.verified_segments = 0;
-        self.verified_bytes = 0;
-        self.hasher = None;
+        self.verification = Verification::new();
     }
 
     /// Starts a container of `total` bytes. Allowed at any time; what was before is forgotten.
@@ -221,7 +197,7 @@ impl<H: Hasher> Reader<H> {
         if !self.metadata.is_complete() {
             return self.settle(Err(Rejection::whole(Refusal::CallOutOfOrder)));
         }
-        let result = find_signer(&self.metadata, provider, keys);
+        let result = signature::find_signer(&self.metadata, provider, keys);
         if result.is_ok() {
             self.stage = Stage::Authenticated;
         }
@@ -326,49 +302,11 @@ impl<H: Hasher> Reader<H> {
             return Ok(Progress::Done);
         }
         self.expect(Stage::Complete)?;
-        let result = self.hash(provider, destination, budget);
+        let result = self.verification.go_on(provider, destination, budget, &self.plan, &self.metadata);
         if result == Ok(Progress::Done) {
             self.stage = Stage::Verified;
         }
         self.settle(result)
-    }
-
-    fn hash<P: Provider<Hasher = H>, D: Destination>(
-        &mut self,
-        provider: &P,
-        destination: &mut D,
-        budget: usize,
-    ) -> Result<Progress, Rejection> {
-        let mut budget = budget;
-        let mut buffer = [0; HASH_STEP];
-        while let Some(segment) = self.plan.segments().get(self.verified_segments) {
-            let hasher = self.hasher.get_or_insert_with(|| provider.sha256());
-            while self.verified_bytes < segment.file_size {
-                let rest = segment.file_size.saturating_sub(self.verified_bytes) as usize;
-                let count = rest.min(budget).min(HASH_STEP);
-                let Some(step) = buffer.get_mut(..count).filter(|step| !step.is_empty()) else {
-                    return Ok(Progress::Pending);
-                };
-                let from = segment.physical_address.saturating_add(self.verified_bytes.into());
-                destination.read(from, step).map_err(|_| {
-                    let offset = segment.container_offset.saturating_add(self.verified_bytes.into());
-                    Rejection::at(Refusal::DestinationAbort, offset)
-                })?;
-                hasher.update(step);
-                budget = budget.saturating_sub(count);
-                self.verified_bytes =
-                    self.verified_bytes.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-            }
-            let digest = self.hasher.take().map(Hasher::finish);
-            // Both are public: no need to compare in constant time.
-            if digest.is_none() || digest.as_ref() != self.plan.digest(&self.metadata, self.verified_segments)
-            {
-                return Err(Rejection::at(Refusal::SegmentHashMismatch, segment.container_offset));
-            }
-            self.verified_segments = self.verified_segments.saturating_add(1);
-            self.verified_bytes = 0;
-        }
-        Ok(Progress::Done)
     }
 
     /// Ends the load: boot address and resource table, read where it was loaded. `target` is the one of [`Self::plan`].
@@ -450,40 +388,4 @@ impl<H: Hasher> Reader<H> {
         }
         result
     }
-}
-
-/// Finds the trusted key that made the signature.
-fn find_signer<P: Provider>(
-    metadata: &Metadata,
-    provider: &P,
-    keys: &[TrustedKey<'_>],
-) -> Result<Signer, Rejection> {
-    let kind = crate::container::first(&metadata.tlvs(), format::TLV_SIGNATURE_TYPE)
-        .ok_or(Rejection::whole(Refusal::SignatureTypeMissing))?;
-    let [algorithm] = *kind.value else {
-        return Err(Rejection::at(Refusal::SignatureTypeMissing, kind.offset));
-    };
-    if algorithm != format::SIGNATURE_RSA_PKCS1_SHA256 {
-        return Err(Rejection::at(Refusal::SignatureTypeUnknown, kind.value_offset()));
-    }
-    let place = metadata.header().map_or(0, |header| header.signature_offset());
-    let signature = metadata.signature();
-    let candidates = || {
-        let rsa = |key: &TrustedKey<'_>| matches!(key.key, PublicKey::Rsa { .. }) && key.key.is_acceptable();
-        keys.iter().enumerate().filter(move |(_, key)| rsa(key))
-    };
-    if candidates().next().is_none() {
-        return Err(Rejection::at(Refusal::NoTrustedKey, kind.value_offset()));
-    }
-    let fits = |key: &TrustedKey<'_>| key.key.signature_length() == signature.len();
-    if !candidates().any(|(_, key)| fits(key)) {
-        return Err(Rejection::at(Refusal::SignatureLength, place));
-    }
-    let mut hasher = provider.sha256();
-    hasher.update(metadata.signed());
-    let digest = hasher.finish();
-    candidates()
-        .find(|(_, key)| fits(key) && provider.verify(&key.key, &digest, signature))
-        .map(|(index, _)| Signer { key: index, algorithm: "RSASSA-PKCS1-v1_5 with SHA-256" })
-        .ok_or(Rejection::at(Refusal::SignatureInvalid, place))
 }

@@ -48,3 +48,30 @@ impl Provider for Software {
             .is_ok_and(|key| key.verify(pkcs1_sha256(), digest, signature).is_ok())
     }
 }
+
+#[cfg(all(test, feature = "write"))]
+mod tests {
+    use super::*;
+    use rsa::RsaPrivateKey;
+    use rsa::rand_core::OsRng;
+    use rsa::traits::PublicKeyParts;
+
+    fn own_signature_verifies(bits: usize) -> bool {
+        let private = RsaPrivateKey::new(&mut OsRng, bits).unwrap();
+        let digest = [7; 32];
+        let signature = private.sign(pkcs1_sha256(), &digest).unwrap();
+        let modulus = private.n().to_bytes_be();
+        let key = PublicKey::Rsa { modulus: &modulus, exponent: 65537 };
+        assert_eq!(key.bits(), bits);
+        assert_eq!(key.signature_length(), bits.div_ceil(8));
+        assert!(!Software.verify(&key, &[8; 32], &signature), "another digest");
+        Software.verify(&key, &digest, &signature)
+    }
+
+    #[test]
+    fn short_keys_are_not_believed() {
+        assert!(own_signature_verifies(2048));
+        assert!(!own_signature_verifies(1024));
+        assert!(!own_signature_verifies(2040));
+    }
+}

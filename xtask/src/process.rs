@@ -89,21 +89,57 @@ impl Drop for Job {
 pub fn run(
     mut command: Command,
     limit: Duration,
+    on_line: impl FnMut(Stream, &str) -> Result<()>,
+) -> Result<ExitStatus> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (sender, receiver) = channel();
+    supervise(command, limit, &receiver, on_line, |child| {
+        let output = child.stdout.take().context("no output pipe")?;
+        let error = child.stderr.take().context("no error pipe")?;
+        read_lines(output, Stream::Output, sender.clone());
+        read_lines(error, Stream::Error, sender);
+        Ok(())
+    })
+}
+
+/// As [`run`], with both streams in one pipe: lines come in the order in which they were written.
+pub fn run_merged(
+    mut command: Command,
+    limit: Duration,
+    mut on_line: impl FnMut(&str) -> Result<()>,
+) -> Result<ExitStatus> {
+    let (reader, writer) = std::io::pipe()?;
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let (sender, receiver) = channel();
+    supervise(
+        command,
+        limit,
+        &receiver,
+        |_, line| on_line(line),
+        |_| {
+            read_lines(reader, Stream::Output, sender);
+            Ok(())
+        },
+    )
+}
+
+fn supervise(
+    mut command: Command,
+    limit: Duration,
+    receiver: &Receiver<(Stream, String)>,
     mut on_line: impl FnMut(Stream, &str) -> Result<()>,
+    read: impl FnOnce(&mut Child) -> Result<()>,
 ) -> Result<ExitStatus> {
     check_interrupt()?;
     let name = describe(&command);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command.stdin(Stdio::null()).process_group(0);
     let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+    // It may hold the writing end of the pipe that is read until nobody can write any more.
+    drop(command);
     let mut job = Job { child, ended: false };
-    let (sender, receiver) = channel();
-    let output = job.child.stdout.take().context("no output pipe")?;
-    let error = job.child.stderr.take().context("no error pipe")?;
-    read_lines(output, Stream::Output, sender.clone());
-    read_lines(error, Stream::Error, sender);
-
+    read(&mut job.child)?;
     let deadline = Instant::now() + limit;
-    wait_for_end(&mut job, &receiver, deadline, &mut on_line)
+    wait_for_end(&mut job, receiver, deadline, &mut on_line)
         .with_context(|| format!("{name} did not end in order"))
 }
 
@@ -203,6 +239,18 @@ mod tests {
         assert_eq!(status.code(), Some(3));
         seen.sort_by_key(|(_, line)| line.clone());
         assert_eq!(seen, [(Stream::Output, "one".to_owned()), (Stream::Error, "two".to_owned())]);
+    }
+
+    #[test]
+    fn merged_lines_keep_their_order() {
+        let mut seen = String::new();
+        let script = "for i in 1 2 3 4 5 6 7 8; do echo o$i; echo e$i >&2; done";
+        run_merged(shell(script), Duration::from_secs(20), |line| {
+            seen.push_str(line);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(seen, "o1e1o2e2o3e3o4e4o5e5o6e6o7e7o8e8");
     }
 
     #[test]

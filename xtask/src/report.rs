@@ -53,6 +53,7 @@ impl Report {
                 }
                 self.details.push(format!("partition: {}", line.text));
             }
+            Speaker::El3 if line.end().is_some() => {}
             Speaker::El3 => self.details.push(format!("EL3: {}", line.text)),
             Speaker::Payload => match Message::parse(&line.text) {
                 Some(Message::Info(text)) => self.details.push(text),

@@ -1,5 +1,5 @@
 //! The golden containers: read into exactly the memory that `expected.json` describes, and written byte for byte.
-use crate::board::{BOARD, Driver, Memory, load, private_key, public_key, vector};
+use crate::board::{BOARD, Believer, Driver, Memory, load, private_key, public_key, vector};
 use remoteproc_image::provider::TrustedKey;
 use remoteproc_image::reader::ResourceTable;
 use remoteproc_image::target::{BootSecurity, Target};
@@ -123,6 +123,10 @@ fn any_of_several_keys_may_have_signed() {
     assert_eq!(success.signer.key, 1);
     let success = Driver::new(&keys).load(&vector(RSA_VECTORS[1])).unwrap();
     assert_eq!(success.signer.key, 0);
+    // A key of another length is not even asked.
+    let Driver { target, pieces, budget, memory, .. } = Driver::new(&keys);
+    let driver = Driver { provider: Believer, keys: &keys, target, pieces, budget, memory };
+    assert_eq!(driver.load(&vector(RSA_VECTORS[0])).unwrap().signer.key, 1);
 }
 
 #[test]

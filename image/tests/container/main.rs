@@ -9,5 +9,6 @@ mod elf;
 mod flips;
 mod forge;
 mod golden;
+mod order;
 mod refusals;
 mod tables;

@@ -2,7 +2,7 @@
 use super::Suite;
 use super::sources::{ALSO_ON_HOST, host_cargo, packages, tail};
 use crate::firmware;
-use crate::process::{self, Stream};
+use crate::process;
 use crate::progress;
 use anyhow::Result;
 use std::process::Command;
@@ -32,11 +32,10 @@ pub fn run(suite: &mut Suite) -> Result<()> {
 fn cargo_test(suite: &mut Suite, title: &str, command: Command) -> Result<()> {
     let step = progress::step(title);
     let (mut results, mut log) = (Results::default(), String::new());
-    let status = process::run(command, LIMIT, |stream, line| {
+    // One pipe: cargo names a program on one stream, the program tells its results on the other.
+    let status = process::run_merged(command, LIMIT, |line| {
         results.line(line);
-        if stream == Stream::Error {
-            step.detail(line);
-        }
+        step.detail(line);
         log.push_str(line);
         log.push('\n');
         Ok(())
