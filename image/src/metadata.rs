@@ -113,3 +113,18 @@ impl Metadata {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reset_wipes() {
+        let mut metadata = Metadata::new();
+        assert_eq!(metadata.push(&[0xa5; 15], 100), Ok(15));
+        assert_eq!(metadata.all(), [0xa5; 15]);
+        metadata.reset();
+        assert!(metadata.all().is_empty());
+        assert!(metadata.bytes.iter().all(|byte| *byte == 0));
+    }
+}

@@ -5,11 +5,12 @@
 //! [`Reader::verify_segments`] until [`Progress::Done`], [`Reader::finish`]. Another order is refused with
 //! `CALL_OUT_OF_ORDER`. After a refusal every call answers the same refusal, until `begin` or `reset`.
 //!
-//! How the format is read where it leaves a choice: TLVs are read up to the header's exact TLV length; the first TLV of a type counts;
-//! a TLV that does not fit its area is refused once the signature verified (before that it only ends the search for SIGNTYPE);
-//! an absent HASHTYPE means SHA-256, and a resource table is optional. **The section headers are not signed.** Whoever passes
-//! the file on can hide the resource table, or name another piece of an authenticated, shared segment that is a valid table;
-//! they can change no byte that is loaded, nor where it is loaded.
+//! Where the format leaves a choice: TLVs are read up to the header's exact TLV length; the first TLV of a type counts; a TLV
+//! that does not fit its area is refused once the signature verified (before that it only ends the search for SIGNTYPE); an
+//! absent HASHTYPE means SHA-256; a resource table is optional.
+//!
+//! **The section headers are not signed.** Whoever passes the file on can hide the resource table, or name another piece of an
+//! authenticated, shared segment that is a valid table; they can change no byte that is loaded, nor where it is loaded.
 use crate::elf::Elf;
 use crate::format::{HEADER_SIZE, PF_X};
 use crate::metadata::Metadata;

@@ -9,12 +9,13 @@
     .global copy_routines_start
 copy_routines_start:
 
-// copy_from_foreign(x0 = private destination, x1 = foreign source, x2 = bytes)
-    .global copy_from_foreign
-    .type copy_from_foreign, %function
-copy_from_foreign:
+// One copy in either direction: x0 = destination, x1 = source, x2 = bytes. \foreign is the side whose alignment counts.
+    .macro copy_routine name, foreign
+    .global \name
+    .type \name, %function
+\name:
     cbz     x2, 9f
-1:  tst     x1, #15                 // single bytes up to an aligned source
+1:  tst     \foreign, #15            // single bytes up to an aligned address
     b.eq    2f
     ldrb    w3, [x1], #1
     strb    w3, [x0], #1
@@ -45,45 +46,13 @@ copy_from_foreign:
     b.ne    7b
 9:  mov     x0, xzr
     ret
-    .size copy_from_foreign, . - copy_from_foreign
+    .size \name, . - \name
+    .endm
 
+// copy_from_foreign(x0 = private destination, x1 = foreign source, x2 = bytes)
+    copy_routine copy_from_foreign, x1
 // copy_to_foreign(x0 = foreign destination, x1 = private source, x2 = bytes)
-    .global copy_to_foreign
-    .type copy_to_foreign, %function
-copy_to_foreign:
-    cbz     x2, 9f
-1:  tst     x0, #15                 // single bytes up to an aligned destination
-    b.eq    2f
-    ldrb    w3, [x1], #1
-    strb    w3, [x0], #1
-    subs    x2, x2, #1
-    b.ne    1b
-    b       9f
-2:  subs    x2, x2, #64
-    b.lo    4f
-3:  ldp     q0, q1, [x1]
-    ldp     q2, q3, [x1, #32]
-    add     x1, x1, #64
-    stp     q0, q1, [x0]
-    stp     q2, q3, [x0, #32]
-    add     x0, x0, #64
-    subs    x2, x2, #64
-    b.hs    3b
-4:  add     x2, x2, #64
-5:  subs    x2, x2, #8
-    b.lo    6f
-    ldr     x3, [x1], #8
-    str     x3, [x0], #8
-    b       5b
-6:  adds    x2, x2, #8
-    b.eq    9f
-7:  ldrb    w3, [x1], #1
-    strb    w3, [x0], #1
-    subs    x2, x2, #1
-    b.ne    7b
-9:  mov     x0, xzr
-    ret
-    .size copy_to_foreign, . - copy_to_foreign
+    copy_routine copy_to_foreign, x0
 
 // clear_foreign(x0 = foreign destination, x1 = bytes)
     .global clear_foreign

@@ -101,6 +101,26 @@ fn of_two_defects_the_first_in_the_file_is_told() {
             "after:PROGRAM_HEADERS_MISMATCH"
         );
     }
+    // Names, and a section header that says that its names lie outside.
+    for (headers_first, expected) in
+        [(false, "after:TOO_MANY_SECTIONS"), (true, "after:SECTION_HEADERS_MALFORMED")]
+    {
+        let names = b".resource_table\0".repeat(65);
+        let mut file = File { headers_first, ..File::simple() };
+        if !headers_first {
+            file.filler = names.clone();
+        }
+        let mut image = file.build();
+        if headers_first {
+            image.extend(&names);
+        }
+        let mut forge = Forge::of_bytes(vec![image]);
+        let headers = u32::from_le_bytes(forge.images[0][32..36].try_into().unwrap()) as usize;
+        forge.patch(headers + 40 + 16, &[0xff; 4]);
+        for size in [1, 100, usize::MAX] {
+            assert_eq!(answer(&believe(&forge.unsigned(), &[size], 64)), expected);
+        }
+    }
 }
 
 /// Sizes of pieces: many small ones, some large.

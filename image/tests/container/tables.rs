@@ -158,6 +158,17 @@ fn a_linker_may_share_the_tail_of_a_name() {
 }
 
 #[test]
+fn names_behind_the_section_headers_count_only_in_the_name_table() {
+    let table = resource_table(&[trace()]);
+    for headers_first in [false, true] {
+        let mut image = File { headers_first, ..File::with_table(&table) }.build();
+        image.extend(b".resource_table\0".repeat(100));
+        let success = Forge::of_bytes(vec![image]).load().unwrap();
+        assert!(success.loaded.resource_table.is_some());
+    }
+}
+
+#[test]
 fn a_name_ends_inside_the_name_table() {
     let mut forge = Forge::new(&[File::with_table(&resource_table(&[trace()]))]);
     let names = section_headers(&forge.images[0]) + 80;
