@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn other_files_are_refused_with_the_reason() {
-        // X25519 (RFC 8410, section 10.3), and the base point of P-256 under the name of P-384.
+        // X25519.
         let other = "-----BEGIN PUBLIC KEY-----\n\
             MCowBQYDK2VuAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
         let error = format!("{:#}", Key::parse("x", other).unwrap_err());
