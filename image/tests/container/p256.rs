@@ -197,8 +197,7 @@ fn flips_never_load(bytes: Range<usize>, allowed: &[&str]) {
 
 #[test]
 fn a_flipped_bit_in_the_metadata_never_loads() {
-    let header =
-        ["before:BAD_MAGIC", "before:BAD_VERSION", "before:SIZE_MISMATCH", "before:EMPTY_SIGNATURE"];
+    let header = ["before:BAD_MAGIC", "before:BAD_VERSION", "before:SIZE_MISMATCH", "before:EMPTY_SIGNATURE"];
     let invalid = "before:SIGNATURE_INVALID";
     flips_never_load(0..TLVS, &[&header[..], &["before:SIGNATURE_LENGTH", invalid]].concat());
     let signature_type = ["before:SIGNATURE_TYPE_MISSING", "before:SIGNATURE_TYPE_UNKNOWN", invalid];
