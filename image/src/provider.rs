@@ -1,5 +1,7 @@
 //! What the reader needs of the platform: a hash, a signature check, and the memory that segments go to.
 
+use crate::format;
+
 /// A SHA-256 computation under way.
 pub trait Hasher {
     /// Adds bytes.
@@ -20,15 +22,57 @@ pub trait Provider {
     fn verify(&self, key: &PublicKey<'_>, digest: &[u8; 32], signature: &[u8]) -> bool;
 }
 
+/// What signs containers: the algorithms of SIGNTYPE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section 8.2). The signature is as long as the modulus.
+    RsaPkcs1Sha256,
+    /// ECDSA on the curve P-256 with SHA-256 (FIPS 186-5, section 6). The signature is r and s, each 32 bytes, big-endian.
+    EcdsaP256Sha256,
+}
+
+impl Algorithm {
+    /// The algorithm's SIGNTYPE.
+    #[must_use]
+    pub const fn signature_type(self) -> u8 {
+        match self {
+            Self::RsaPkcs1Sha256 => format::SIGNATURE_RSA_PKCS1_SHA256,
+            Self::EcdsaP256Sha256 => format::SIGNATURE_ECDSA_P256_SHA256,
+        }
+    }
+
+    /// The algorithm of a SIGNTYPE, if there is one.
+    #[must_use]
+    pub fn from_signature_type(kind: u8) -> Option<Self> {
+        [Self::RsaPkcs1Sha256, Self::EcdsaP256Sha256].into_iter().find(|own| own.signature_type() == kind)
+    }
+
+    /// The algorithm's name, for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RsaPkcs1Sha256 => "RSASSA-PKCS1-v1_5 with SHA-256",
+            Self::EcdsaP256Sha256 => "ECDSA P-256 with SHA-256",
+        }
+    }
+}
+
 /// A public key of a supported algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublicKey<'a> {
-    /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section 8.2), 2048 to 4096 bit.
+    /// A key of [`Algorithm::RsaPkcs1Sha256`], 2048 to 4096 bit.
     Rsa {
         /// Big-endian, without leading zeros.
         modulus: &'a [u8],
         /// Public exponent.
         exponent: u32,
+    },
+    /// A key of [`Algorithm::EcdsaP256Sha256`].
+    P256 {
+        /// The affine coordinates X and Y, 32 bytes each, big-endian: an uncompressed point of SEC 1 without its first byte.
+        /// Whether it lies on the curve is for whoever takes a key in to ask (`software::is_on_p256`); a provider believes no
+        /// signature of one that does not.
+        point: &'a [u8; P256_POINT_SIZE],
     },
 }
 
@@ -36,12 +80,28 @@ pub enum PublicKey<'a> {
 pub const MIN_RSA_BITS: usize = 2048;
 /// Longest RSA modulus that is believed, bits.
 pub const MAX_RSA_BITS: usize = 4096;
+/// Bytes of a point of P-256: X and Y.
+pub const P256_POINT_SIZE: usize = 64;
+/// Bytes of a signature of P-256: r and s.
+pub const P256_SIGNATURE_SIZE: usize = 64;
 
 impl PublicKey<'_> {
-    /// Length of the modulus in bits, leading zeros not counted.
+    /// What this key's signatures are made with.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Rsa { .. } => Algorithm::RsaPkcs1Sha256,
+            Self::P256 { .. } => Algorithm::EcdsaP256Sha256,
+        }
+    }
+
+    /// Length in bits: of an RSA modulus, leading zeros not counted, or of the curve's order.
     #[must_use]
     pub fn bits(&self) -> usize {
-        let Self::Rsa { modulus, .. } = self;
+        let modulus = match self {
+            Self::Rsa { modulus, .. } => modulus,
+            Self::P256 { .. } => return 256,
+        };
         let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
         let first = modulus.get(zeros).map_or(0, |byte| byte.leading_zeros() as usize);
         modulus.len().saturating_sub(zeros).saturating_mul(8).saturating_sub(first)
@@ -50,13 +110,20 @@ impl PublicKey<'_> {
     /// Length of this key's signatures in bytes.
     #[must_use]
     pub fn signature_length(&self) -> usize {
-        self.bits().div_ceil(8)
+        match self {
+            Self::Rsa { .. } => self.bits().div_ceil(8),
+            Self::P256 { .. } => P256_SIGNATURE_SIZE,
+        }
     }
 
-    /// Tells whether this is a key that may be trusted at all: 2048 to 4096 bits, and modulus and exponent odd and not 1.
+    /// Tells whether this is a key that may be trusted at all. RSA: 2048 to 4096 bits, and modulus and exponent odd and not 1.
+    /// P-256: always, its length being part of the type.
     #[must_use]
     pub fn is_acceptable(&self) -> bool {
-        let Self::Rsa { modulus, exponent } = self;
+        let (modulus, exponent) = match self {
+            Self::Rsa { modulus, exponent } => (modulus, exponent),
+            Self::P256 { .. } => return true,
+        };
         (MIN_RSA_BITS..=MAX_RSA_BITS).contains(&self.bits())
             && modulus.last().is_some_and(|byte| byte & 1 == 1)
             && *exponent >= 3
@@ -118,5 +185,14 @@ mod tests {
         assert!(!acceptable(&[0; 256], 3), "a modulus of 0");
         let padded = [vec![0; 3], modulus(0x80, 256, 1)].concat();
         assert_eq!(PublicKey::Rsa { modulus: &padded, exponent: 3 }.signature_length(), 256, "leading zeros");
+    }
+
+    #[test]
+    fn each_algorithm_has_its_signature_type() {
+        let known: Vec<_> =
+            (0..=255).filter_map(|kind| Some((kind, Algorithm::from_signature_type(kind)?))).collect();
+        assert_eq!(known, [(1, Algorithm::RsaPkcs1Sha256), (2, Algorithm::EcdsaP256Sha256)]);
+        let key = PublicKey::P256 { point: &[1; 64] };
+        assert_eq!((key.algorithm().signature_type(), key.signature_length(), key.bits()), (2, 64, 256));
     }
 }

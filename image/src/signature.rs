@@ -2,7 +2,7 @@
 use crate::container::first;
 use crate::format;
 use crate::metadata::Metadata;
-use crate::provider::{Hasher, Provider, PublicKey, TrustedKey};
+use crate::provider::{Algorithm, Hasher, Provider, TrustedKey};
 use crate::rejection::Rejection;
 use remoteproc_refusal::Refusal;
 
@@ -23,17 +23,16 @@ pub fn find_signer<P: Provider>(
 ) -> Result<Signer, Rejection> {
     let kind = first(&metadata.tlvs(), format::TLV_SIGNATURE_TYPE)
         .ok_or(Rejection::whole(Refusal::SignatureTypeMissing))?;
-    let [algorithm] = *kind.value else {
+    let [number] = *kind.value else {
         return Err(Rejection::at(Refusal::SignatureTypeMissing, kind.offset));
     };
-    if algorithm != format::SIGNATURE_RSA_PKCS1_SHA256 {
-        return Err(Rejection::at(Refusal::SignatureTypeUnknown, kind.value_offset()));
-    }
+    let algorithm = Algorithm::from_signature_type(number)
+        .ok_or(Rejection::at(Refusal::SignatureTypeUnknown, kind.value_offset()))?;
     let place = metadata.header().map_or(0, |header| header.signature_offset());
     let signature = metadata.signature();
     let candidates = || {
-        let rsa = |key: &TrustedKey<'_>| matches!(key.key, PublicKey::Rsa { .. }) && key.key.is_acceptable();
-        keys.iter().enumerate().filter(move |(_, key)| rsa(key))
+        let of_this_kind = |key: &TrustedKey<'_>| key.key.algorithm() == algorithm && key.key.is_acceptable();
+        keys.iter().enumerate().filter(move |(_, key)| of_this_kind(key))
     };
     if candidates().next().is_none() {
         return Err(Rejection::at(Refusal::NoTrustedKey, kind.value_offset()));
@@ -47,6 +46,6 @@ pub fn find_signer<P: Provider>(
     let digest = hasher.finish();
     candidates()
         .find(|(_, key)| fits(key) && provider.verify(&key.key, &digest, signature))
-        .map(|(index, _)| Signer { key: index, algorithm: "RSASSA-PKCS1-v1_5 with SHA-256" })
+        .map(|(index, _)| Signer { key: index, algorithm: algorithm.name() })
         .ok_or(Rejection::at(Refusal::SignatureInvalid, place))
 }

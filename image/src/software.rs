@@ -1,5 +1,13 @@
-//! Hash and signature in software, by the RustCrypto crates. The signature check allocates (about ten times the modulus).
-use crate::provider::{Hasher, Provider, PublicKey};
+//! Hash and signature in software, by the RustCrypto crates.
+//!
+//! An RSA check allocates about ten times the modulus; a P-256 check allocates nothing and uses about 12 KiB of stack.
+//!
+//! ECDSA: of each signature (r, s) there is a second one, (r, n - s), that anybody can make and that verifies as well. Both are
+//! accepted, as FIPS 186-5 has it: signers, OP-TEE's among them, write either. Nothing here takes a signature for a name; a
+//! container with the other form is another container with the same signed contents.
+use crate::provider::{Hasher, P256_POINT_SIZE, P256_SIGNATURE_SIZE, Provider, PublicKey};
+use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use p256::ecdsa::{Signature, VerifyingKey};
 use rsa::{BigUint, Pkcs1v15Sign, RsaPublicKey};
 use sha2::{Digest, Sha256};
 
@@ -12,6 +20,39 @@ const SHA256_DIGEST_INFO: [u8; 19] = [
 /// RSASSA-PKCS1-v1_5 with SHA-256, independent of which digest crate computed the digest.
 pub(crate) fn pkcs1_sha256() -> Pkcs1v15Sign {
     Pkcs1v15Sign { hash_len: Some(32), prefix: SHA256_DIGEST_INFO.into() }
+}
+
+/// The first byte of an uncompressed point (SEC 1, section 2.3.3).
+const UNCOMPRESSED: u8 = 4;
+
+/// Reads a point X, Y; nothing if it does not lie on the curve.
+fn p256_key(point: &[u8; P256_POINT_SIZE]) -> Option<VerifyingKey> {
+    let mut bytes = [UNCOMPRESSED; P256_POINT_SIZE + 1];
+    bytes.last_chunk_mut().map(|last| *last = *point)?;
+    VerifyingKey::from_sec1_bytes(&bytes).ok()
+}
+
+/// Tells whether X, Y (32 bytes each, big-endian) is a point of the curve P-256.
+#[must_use]
+pub fn is_on_p256(point: &[u8; P256_POINT_SIZE]) -> bool {
+    p256_key(point).is_some()
+}
+
+/// Verifies r, s. Either being zero, or not below the curve's order, makes it no signature.
+fn verify_p256(point: &[u8; P256_POINT_SIZE], digest: &[u8; 32], signature: &[u8]) -> bool {
+    let signature = <&[u8; P256_SIGNATURE_SIZE]>::try_from(signature)
+        .ok()
+        .and_then(|signature| Signature::from_slice(signature).ok());
+    match (p256_key(point), signature) {
+        (Some(key), Some(signature)) => key.verify_prehash(digest, &signature).is_ok(),
+        _ => false,
+    }
+}
+
+/// Verifies RSASSA-PKCS1-v1_5.
+fn verify_rsa(modulus: &[u8], exponent: u32, digest: &[u8; 32], signature: &[u8]) -> bool {
+    RsaPublicKey::new(BigUint::from_bytes_be(modulus), BigUint::from(exponent))
+        .is_ok_and(|key| key.verify(pkcs1_sha256(), digest, signature).is_ok())
 }
 
 /// Hash and signature in software.
@@ -40,12 +81,11 @@ impl Provider for Software {
     }
 
     fn verify(&self, key: &PublicKey<'_>, digest: &[u8; 32], signature: &[u8]) -> bool {
-        if !key.is_acceptable() {
-            return false;
-        }
-        let PublicKey::Rsa { modulus, exponent } = key;
-        RsaPublicKey::new(BigUint::from_bytes_be(modulus), BigUint::from(*exponent))
-            .is_ok_and(|key| key.verify(pkcs1_sha256(), digest, signature).is_ok())
+        key.is_acceptable()
+            && match *key {
+                PublicKey::Rsa { modulus, exponent } => verify_rsa(modulus, exponent, digest, signature),
+                PublicKey::P256 { point } => verify_p256(point, digest, signature),
+            }
     }
 }
 
@@ -73,5 +113,44 @@ mod tests {
         assert!(own_signature_verifies(2048));
         assert!(!own_signature_verifies(1024));
         assert!(!own_signature_verifies(2040));
+    }
+
+    #[test]
+    fn only_points_of_the_curve_are_keys() {
+        // The base point and its opposite (FIPS 186-5; SP 800-186, section 3.2.1.3), as words of 32 bits.
+        let x = [
+            0x6b17_d1f2u32,
+            0xe12c_4247,
+            0xf8bc_e6e5,
+            0x63a4_40f2,
+            0x7703_7d81,
+            0x2deb_33a0,
+            0xf4a1_3945,
+            0xd898_c296,
+        ];
+        let y = [
+            0x4fe3_42e2u32,
+            0xfe1a_7f9b,
+            0x8ee7_eb4a,
+            0x7c0f_9e16,
+            0x2bce_3357,
+            0x6b31_5ece,
+            0xcbb6_4068,
+            0x37bf_51f5,
+        ];
+        let bytes: Vec<u8> = x.iter().chain(&y).flat_map(|word| word.to_be_bytes()).collect();
+        let base: [u8; 64] = bytes.try_into().unwrap();
+        assert!(is_on_p256(&base));
+        for at in 0..64 {
+            let mut beside = base;
+            beside[at] ^= 1;
+            assert!(!is_on_p256(&beside), "byte {at}");
+        }
+        for all in [0, 1, 0xff] {
+            assert!(!is_on_p256(&[all; 64]));
+        }
+        let mut swapped = base;
+        swapped.rotate_left(32);
+        assert!(!is_on_p256(&swapped));
     }
 }

@@ -8,6 +8,7 @@ use dtoolkit::fdt::Fdt;
 use heapless::Vec;
 use node::Reader;
 use remoteproc_image::provider::{PublicKey, TrustedKey};
+use remoteproc_image::software::is_on_p256;
 use remoteproc_image::target::{Access, BootSecurity, Region};
 use remoteproc_service::client_memory::PhysicalRange;
 use remoteproc_service::configuration::{Board, MAX_MEMORY_RANGES, Processor};
@@ -99,9 +100,12 @@ pub enum ManifestError<'a> {
         /// What it overlaps.
         other: &'a str,
     },
-    /// A key is not one that signatures are checked with: RSA, 2048 to 4096 bit.
+    /// An RSA key is not one that signatures are checked with: 2048 to 4096 bit.
     #[error("key {0}: not an RSA key of 2048 to 4096 bit with an odd exponent above 1")]
     BadKey(&'a str),
+    /// A P-256 key is no point of the curve.
+    #[error("key {0}: the point does not lie on the curve P-256")]
+    BadPoint(&'a str),
     /// The default boot address lies in no private region.
     #[error("processor {processor}: the default boot address {address:#010x} lies in no private region")]
     BadBootAddress {
@@ -148,14 +152,24 @@ fn trim(bytes: &[u8]) -> &[u8] {
 
 fn read_key<'a>(node: &Reader<'a>) -> Result<TrustedKey<'a>, ManifestError<'a>> {
     let name = node.string("label")?;
-    if node.string("algorithm")? != "rsa" {
-        return Err(node.malformed("algorithm"));
-    }
-    let (modulus, exponent) = (node.bytes("modulus")?, node.u32("exponent")?);
-    let key = PublicKey::Rsa { modulus, exponent };
-    if !key.is_acceptable() || modulus.first() == Some(&0) {
-        return Err(ManifestError::BadKey(name));
-    }
+    let key = match node.string("algorithm")? {
+        "rsa" => {
+            let (modulus, exponent) = (node.bytes("modulus")?, node.u32("exponent")?);
+            let key = PublicKey::Rsa { modulus, exponent };
+            if !key.is_acceptable() || modulus.first() == Some(&0) {
+                return Err(ManifestError::BadKey(name));
+            }
+            key
+        }
+        "p256" => {
+            let point = node.bytes("point")?.try_into().map_err(|_| node.malformed("point"))?;
+            if !is_on_p256(point) {
+                return Err(ManifestError::BadPoint(name));
+            }
+            PublicKey::P256 { point }
+        }
+        _ => return Err(node.malformed("algorithm")),
+    };
     Ok(TrustedKey { name, key })
 }
 

@@ -58,6 +58,38 @@ fn key(name: &str, modulus: &[u8], exponent: u32) -> DeviceTreeNode {
     key
 }
 
+/// The base point of P-256 (SP 800-186, section 3.2.1.3): X, then Y.
+const POINT: [u32; 16] = [
+    0x6b17_d1f2,
+    0xe12c_4247,
+    0xf8bc_e6e5,
+    0x63a4_40f2,
+    0x7703_7d81,
+    0x2deb_33a0,
+    0xf4a1_3945,
+    0xd898_c296,
+    0x4fe3_42e2,
+    0xfe1a_7f9b,
+    0x8ee7_eb4a,
+    0x7c0f_9e16,
+    0x2bce_3357,
+    0x6b31_5ece,
+    0xcbb6_4068,
+    0x37bf_51f5,
+];
+
+fn point() -> [u8; 64] {
+    POINT.map(u32::to_be_bytes).concat().try_into().unwrap()
+}
+
+fn p256_key(name: &str, point: &[u8]) -> DeviceTreeNode {
+    let mut key = node(name);
+    text(&mut key, "label", name);
+    text(&mut key, "algorithm", "p256");
+    bytes(&mut key, "point", point);
+    key
+}
+
 /// A good manifest, to be spoilt by each test in its own way.
 fn tree() -> DeviceTree {
     let mut tree = DeviceTree::new();
@@ -214,6 +246,43 @@ fn keys_have_2048_to_4096_bits() {
 }
 
 #[test]
+fn keys_of_p256_are_points_of_the_curve() {
+    let with_key =
+        |point: &[u8]| spoilt(|t| board(t).child_mut("keys").unwrap().add_child(p256_key("key-1", point)));
+    let length = "node key-1: property point has a wrong length or value";
+    let refused = "key key-1: the point does not lie on the curve P-256";
+    assert_eq!(with_key(&point()), "nothing");
+    assert_eq!(with_key(&[]), length);
+    assert_eq!(with_key(&point()[..63]), length);
+    assert_eq!(with_key(&[&[4], &point()[..]].concat()), length, "with SEC 1's first byte");
+    assert_eq!(with_key(&[0; 64]), refused);
+    assert_eq!(with_key(&[0xff; 64]), refused, "coordinates beyond the field");
+    for at in [0, 31, 32, 63] {
+        let mut beside = point();
+        beside[at] ^= 1;
+        assert_eq!(with_key(&beside), refused, "byte {at}");
+    }
+    let without = spoilt(|t| {
+        let mut key = p256_key("key-1", &point());
+        key.remove_property("point");
+        board(t).child_mut("keys").unwrap().add_child(key);
+    });
+    assert_eq!(without, "node key-1: no property point");
+}
+
+#[test]
+fn keys_of_different_algorithms_stand_side_by_side() {
+    let mut tree = tree();
+    board(&mut tree).child_mut("keys").unwrap().add_child(p256_key("key-1", &point()));
+    board(&mut tree).child_mut("keys").unwrap().add_child(key("key-2", &[0xff; 512], 3));
+    let blob = tree.to_dtb();
+    let keys = parse(&blob).unwrap().board.keys;
+    let names: Vec<_> = keys.iter().map(|key| (key.name, key.key.bits())).collect();
+    assert_eq!(names, [("key-0", 2048), ("key-1", 256), ("key-2", 4096)]);
+    assert_eq!(keys[1].key, PublicKey::P256 { point: &point() });
+}
+
+#[test]
 fn limits_are_kept() {
     let keys = spoilt(|t| {
         for index in 1..5 {
@@ -288,7 +357,9 @@ proptest! {
     /// A manifest with bytes changed is read or refused; it never panics.
     #[test]
     fn never_panics(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
-        let mut blob = tree().to_dtb();
+        let mut tree = tree();
+        board(&mut tree).child_mut("keys").unwrap().add_child(p256_key("key-1", &point()));
+        let mut blob = tree.to_dtb();
         for (index, value) in changes {
             let index = index.index(blob.len());
             blob[index] = value;

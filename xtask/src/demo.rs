@@ -21,7 +21,7 @@ pub struct Options {
     /// Signed firmware to load instead of this project's own
     #[arg(long, value_name = "FILE", requires = "key")]
     image: Option<PathBuf>,
-    /// Public key to trust, PEM, RSA; up to four [default: the test key that signs this project's own firmware]
+    /// Public key to trust, PEM, RSA or P-256; up to four [default: the test key that signs this project's own firmware]
     #[arg(long, value_name = "PUB.pem")]
     key: Vec<PathBuf>,
     /// Physical address of a word of the window to watch instead of the heartbeat of this project's own firmware

@@ -2,10 +2,9 @@
 use crate::process;
 use crate::workspace::{RunDirectory, Workspace};
 use anyhow::{Context, Result, bail};
+use remoteproc_image::write::OwnedPublicKey;
 use rsa::RsaPublicKey;
 use rsa::pkcs1::DecodeRsaPublicKey;
-use rsa::pkcs8::DecodePublicKey;
-use rsa::traits::PublicKeyParts;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -16,19 +15,17 @@ pub const MAX_SIZE: usize = 3584;
 /// The partition reads this many keys.
 pub const MAX_KEYS: usize = 4;
 
-/// An RSA key that the partition is to trust.
+/// A key that the partition is to trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// The name that logs call it by.
     pub label: String,
-    /// Big-endian, without leading zeros.
-    pub modulus: Vec<u8>,
-    /// Public exponent.
-    pub exponent: u32,
+    /// The key.
+    pub key: OwnedPublicKey,
 }
 
 impl Key {
-    /// Reads a public key file, PEM, SubjectPublicKeyInfo or PKCS#1. The label is the file's name.
+    /// Reads a public key file, PEM: SubjectPublicKeyInfo of RSA or P-256, or PKCS#1. The label is the file's name.
     pub fn read(path: &Path) -> Result<Self> {
         let text =
             fs::read_to_string(path).with_context(|| format!("cannot read the key {}", path.display()))?;
@@ -39,22 +36,19 @@ impl Key {
     fn parse(label: &str, pem: &str) -> Result<Self> {
         let pem = pem.trim();
         let key = if pem.contains("BEGIN RSA PUBLIC KEY") {
-            RsaPublicKey::from_pkcs1_pem(pem).context("not an RSA public key in PKCS#1 form")?
+            let key = RsaPublicKey::from_pkcs1_pem(pem).context("not an RSA public key in PKCS#1 form")?;
+            OwnedPublicKey::from_rsa(&key)?
         } else if pem.contains("BEGIN PUBLIC KEY") {
-            RsaPublicKey::from_public_key_pem(pem)
-                .context("not an RSA public key; only RSA keys can be trusted here")?
+            OwnedPublicKey::from_pem(pem).context("only RSA and P-256 keys can be trusted here")?
         } else if pem.contains("PRIVATE KEY") {
             bail!("this is a private key; give the public one")
         } else {
             bail!("not a public key in PEM form")
         };
-        let modulus = key.n().to_bytes_be();
-        if !(256..=512).contains(&modulus.len()) {
-            bail!("the key has {} bits; 2048 to 4096 are supported", modulus.len() * 8);
+        if !key.as_key().is_acceptable() {
+            bail!("the RSA key has {} bits; 2048 to 4096 are supported", key.as_key().bits());
         }
-        let exponent: u32 =
-            key.e().to_string().parse().context("the public exponent does not fit 32 bits")?;
-        Ok(Self { label: label.to_owned(), modulus, exponent })
+        Ok(Self { label: label.to_owned(), key })
     }
 }
 
@@ -76,20 +70,32 @@ pub fn render_keys(keys: &[Key]) -> String {
     for (number, key) in keys.iter().enumerate() {
         let _ = writeln!(text, "\tkey-{number} {{");
         let _ = writeln!(text, "\t\tlabel = \"{}\";", key.label);
-        let _ = writeln!(text, "\t\talgorithm = \"rsa\";");
-        text.push_str("\t\tmodulus = [");
-        for (index, byte) in key.modulus.iter().enumerate() {
-            if index % 32 == 0 {
-                text.push_str("\n\t\t\t");
+        match &key.key {
+            OwnedPublicKey::Rsa { modulus, exponent } => {
+                let _ = writeln!(text, "\t\talgorithm = \"rsa\";");
+                render_bytes(&mut text, "modulus", modulus);
+                let _ = writeln!(text, "\t\texponent = <{exponent}>;");
             }
-            let _ = write!(text, "{byte:02x} ");
+            OwnedPublicKey::P256 { point } => {
+                let _ = writeln!(text, "\t\talgorithm = \"p256\";");
+                render_bytes(&mut text, "point", point);
+            }
         }
-        text.push_str("];\n");
-        let _ = writeln!(text, "\t\texponent = <{}>;", key.exponent);
         text.push_str("\t};\n");
     }
     text.push_str("};\n");
     text
+}
+
+fn render_bytes(text: &mut String, property: &str, bytes: &[u8]) {
+    let _ = write!(text, "\t\t{property} = [");
+    for (index, byte) in bytes.iter().enumerate() {
+        if index % 32 == 0 {
+            text.push_str("\n\t\t\t");
+        }
+        let _ = write!(text, "{byte:02x} ");
+    }
+    text.push_str("];\n");
 }
 
 /// Compiles the manifest of `board` with these keys into a devicetree blob.
@@ -126,17 +132,27 @@ mod tests {
 
     #[test]
     fn public_keys_are_read() {
-        let small = vector_key("rsa2048.pub.pem").unwrap();
-        assert_eq!((small.label.as_str(), small.modulus.len(), small.exponent), ("rsa2048", 256, 65537));
-        assert!(small.modulus[0] >= 0x80);
-        let large = vector_key("rsa4096.pub.pem").unwrap();
-        assert_eq!((large.label.as_str(), large.modulus.len(), large.exponent), ("rsa4096", 512, 65537));
+        for (label, length) in [("rsa2048", 256), ("rsa4096", 512)] {
+            let key = vector_key(&format!("{label}.pub.pem")).unwrap();
+            let OwnedPublicKey::Rsa { modulus, exponent } = &key.key else { panic!("{key:?}") };
+            assert_eq!((key.label.as_str(), modulus.len(), *exponent), (label, length, 65537));
+            assert!(modulus[0] >= 0x80);
+        }
+        let key = vector_key("p256.pub.pem").unwrap();
+        let OwnedPublicKey::P256 { point } = &key.key else { panic!("{key:?}") };
+        assert_eq!(key.label, "p256");
+        // In the DER form the point stands at the end.
+        let der = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/keys/p256.pub.der");
+        assert!(fs::read(der).unwrap().ends_with(point));
     }
 
     #[test]
     fn other_files_are_refused_with_the_reason() {
-        let error = format!("{:#}", vector_key("p256.pub.pem").unwrap_err());
-        assert!(error.contains("only RSA keys"), "{error}");
+        // X25519.
+        let other = "-----BEGIN PUBLIC KEY-----\n\
+            MCowBQYDK2VuAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+        let error = format!("{:#}", Key::parse("x", other).unwrap_err());
+        assert!(error.contains("only RSA and P-256") && error.contains("1.3.101.110"), "{error}");
         assert!(vector_key("rsa2048.pub.der").is_err());
         let error = Key::parse("x", "-----BEGIN PRIVATE KEY-----").unwrap_err();
         assert!(error.to_string().contains("private"));
@@ -149,7 +165,7 @@ mod tests {
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/keys/rsa2048.pub.pem"),
         )
         .unwrap();
-        let key = RsaPublicKey::from_public_key_pem(text.trim()).unwrap();
+        let key: RsaPublicKey = rsa::pkcs8::DecodePublicKey::from_public_key_pem(text.trim()).unwrap();
         let pkcs1 = key.to_pkcs1_pem(rsa::pkcs8::LineEnding::LF).unwrap();
         assert_eq!(Key::parse("k", &pkcs1).unwrap(), Key::parse("k", &text).unwrap());
     }
@@ -165,10 +181,16 @@ mod tests {
 
     #[test]
     fn keys_are_rendered_byte_by_byte() {
-        let key = Key { label: "k".to_owned(), modulus: vec![0xab, 0x01], exponent: 3 };
-        let text = render_keys(&[key.clone(), key]);
-        assert!(text.contains("key-0 {") && text.contains("key-1 {"), "{text}");
-        assert!(text.contains("ab 01 ];") && text.contains("exponent = <3>;"), "{text}");
+        let key = |key| Key { label: "k".to_owned(), key };
+        let rsa = key(OwnedPublicKey::Rsa { modulus: vec![0xab, 0x01], exponent: 3 });
+        let p256 = key(OwnedPublicKey::P256 { point: [0xcd; 64] });
+        let text = render_keys(&[rsa, p256]);
+        let (first, second) = text.split_once("key-1 {").unwrap();
+        assert!(first.contains("key-0 {") && first.contains("algorithm = \"rsa\";"), "{text}");
+        assert!(first.contains("ab 01 ];") && first.contains("exponent = <3>;"), "{text}");
+        assert!(second.contains("algorithm = \"p256\";") && second.contains("point = ["), "{text}");
+        assert_eq!(second.matches("cd ").count(), 64, "{text}");
+        assert!(!second.contains("exponent"), "{text}");
     }
 
     #[test]

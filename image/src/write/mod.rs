@@ -9,7 +9,7 @@ mod keys;
 mod raw;
 
 pub use elf::hash_table;
-pub use keys::{OwnedPublicKey, RsaKey, SigningKey};
+pub use keys::{OwnedPublicKey, P256Key, RsaKey, SigningKey};
 pub use raw::{RawContainer, digest};
 
 use crate::format;

@@ -4,7 +4,7 @@ use remoteproc_image::provider::{Destination, Fault, Provider, TrustedKey};
 use remoteproc_image::reader::{Loaded, Progress, Reader, Rejection, Segment, Signer};
 use remoteproc_image::software::{Software, SoftwareHasher};
 use remoteproc_image::target::{Access, BootSecurity, Region, Target};
-use remoteproc_image::write::{OwnedPublicKey, RsaKey};
+use remoteproc_image::write::{OwnedPublicKey, P256Key, RsaKey};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -27,7 +27,20 @@ pub fn public_key(name: &str) -> OwnedPublicKey {
     OwnedPublicKey::from_der(&vector(&format!("keys/{name}.pub.der"))).unwrap()
 }
 
-/// A private test key.
+/// The private test key of P-256.
+pub fn p256_key() -> P256Key {
+    P256Key::from_pkcs8_der(&vector("keys/p256.pk8.der")).unwrap()
+}
+
+/// The modulus of a public RSA test key.
+pub fn modulus(name: &str) -> Vec<u8> {
+    match public_key(name) {
+        OwnedPublicKey::Rsa { modulus, .. } => modulus,
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+/// A private RSA test key.
 pub fn private_key(name: &str) -> RsaKey {
     RsaKey::from_pkcs8_der(&vector(&format!("keys/{name}.pk8.der"))).unwrap()
 }

@@ -38,7 +38,12 @@ fn same(one: &Result<Success, Refused>, other: &Result<Success, Refused>) -> Res
 
 #[test]
 fn golden_containers_load_in_pieces_of_every_size() {
-    for (file, key) in [("01-rsa2048-m4.sig", "rsa2048"), ("02-rsa4096-multi-m33.sig", "rsa4096")] {
+    let files = [
+        ("01-rsa2048-m4.sig", "rsa2048"),
+        ("02-rsa4096-multi-m33.sig", "rsa4096"),
+        ("03-ecdsa-p256-m4.sig", "p256"),
+    ];
+    for (file, key) in files {
         let container = vector(file);
         let key = public_key(key);
         let keys = [TrustedKey { name: "test", key: key.as_key() }];
@@ -190,9 +195,9 @@ proptest! {
     }
 
     #[test]
-    fn changed_vectors_get_one_answer(which in 0..4usize, everywhere in changes(), sizes in pieces()) {
+    fn changed_vectors_get_one_answer(which in 0..5usize, everywhere in changes(), sizes in pieces()) {
         let files = ["01-rsa2048-m4.sig", "04-rsa2048-platTLV-keyinfo.sig", "05-st-rsa2048-bootaddr-sec.sig",
-            "06-st-enc-aes256cbc-rsa2048.sig"];
+            "06-st-enc-aes256cbc-rsa2048.sig", "03-ecdsa-p256-m4.sig"];
         let mut container = vector(files[which]);
         change(&mut container, &everywhere);
         let whole = believe(&container, &[usize::MAX], 1 << 20);

@@ -1,5 +1,5 @@
 //! The golden containers: read into exactly the memory that `expected.json` describes, and written byte for byte.
-use crate::board::{BOARD, Believer, Driver, Memory, load, private_key, public_key, vector};
+use crate::board::{BOARD, Believer, Driver, Memory, load, p256_key, private_key, public_key, vector};
 use remoteproc_image::provider::TrustedKey;
 use remoteproc_image::reader::ResourceTable;
 use remoteproc_image::target::{BootSecurity, Target};
@@ -7,12 +7,16 @@ use remoteproc_image::write::{Container, Order, digest};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+/// Those that a signer can write again byte for byte.
 const RSA_VECTORS: [&str; 4] = [
     "01-rsa2048-m4.sig",
     "02-rsa4096-multi-m33.sig",
     "04-rsa2048-platTLV-keyinfo.sig",
     "05-st-rsa2048-bootaddr-sec.sig",
 ];
+
+/// Signed with a random nonce.
+pub const P256_VECTOR: &str = "03-ecdsa-p256-m4.sig";
 
 fn expected(file: &str) -> Value {
     let all: Vec<Value> = serde_json::from_slice(&vector("expected.json")).unwrap();
@@ -32,7 +36,7 @@ fn number(value: &Value) -> u32 {
 
 #[test]
 fn memory_after_load_is_as_expected() {
-    for file in RSA_VECTORS {
+    for file in RSA_VECTORS.into_iter().chain([P256_VECTOR]) {
         let expected = expected(file);
         let container = vector(file);
         assert_eq!(
@@ -116,13 +120,14 @@ fn secure_boot_is_honoured_declined_or_refused() {
 
 #[test]
 fn any_of_several_keys_may_have_signed() {
-    let (other, signer) = (public_key("rsa4096"), public_key("rsa2048"));
-    let keys =
-        [TrustedKey { name: "a", key: other.as_key() }, TrustedKey { name: "b", key: signer.as_key() }];
-    let success = Driver::new(&keys).load(&vector(RSA_VECTORS[0])).unwrap();
-    assert_eq!(success.signer.key, 1);
-    let success = Driver::new(&keys).load(&vector(RSA_VECTORS[1])).unwrap();
-    assert_eq!(success.signer.key, 0);
+    let owned = ["rsa4096", "rsa2048", "p256"].map(public_key);
+    let keys = owned.each_ref().map(|key| TrustedKey { name: "", key: key.as_key() });
+    let signer = |file: &str| Driver::new(&keys).load(&vector(file)).unwrap().signer;
+    assert_eq!(signer(RSA_VECTORS[0]).key, 1);
+    assert_eq!(signer(RSA_VECTORS[1]).key, 0);
+    assert_eq!(signer(RSA_VECTORS[1]).algorithm, "RSASSA-PKCS1-v1_5 with SHA-256");
+    assert_eq!(signer(P256_VECTOR).key, 2);
+    assert_eq!(signer(P256_VECTOR).algorithm, "ECDSA P-256 with SHA-256");
     // A key of another length is not even asked.
     let Driver { target, pieces, budget, memory, .. } = Driver::new(&keys);
     let driver = Driver { provider: Believer, keys: &keys, target, pieces, budget, memory };
@@ -174,7 +179,20 @@ fn keys_are_read_from_pem_as_from_der() {
     use remoteproc_image::write::OwnedPublicKey;
     let pem = String::from_utf8(vector("keys/rsa2048.pub.pem")).unwrap();
     assert_eq!(OwnedPublicKey::from_pem(&pem).unwrap(), public_key("rsa2048"));
+    let pem = String::from_utf8(vector("keys/p256.pub.pem")).unwrap();
+    assert_eq!(OwnedPublicKey::from_pem(&pem).unwrap(), public_key("p256"));
+    assert_eq!(*p256_key().public(), public_key("p256"));
     assert_eq!(*private_key("rsa2048").public(), public_key("rsa2048"));
     assert_eq!(public_key("rsa4096").as_key().bits(), 4096);
-    assert!(OwnedPublicKey::from_der(&vector("keys/p256.pub.der")).is_err());
+    assert!(OwnedPublicKey::from_der(&vector("keys/p256.pk8.der")).is_err(), "a private key");
+    // The curve's object identifier ends in 7; with 1 at its place it names another curve.
+    let mut other_curve = vector("keys/p256.pub.der");
+    let name = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+    let at = other_curve.windows(8).position(|bytes| bytes == name).unwrap();
+    other_curve[at + 7] = 1;
+    let error = OwnedPublicKey::from_der(&other_curve).unwrap_err().to_string();
+    assert!(error.contains("not a key on the curve P-256"), "{error}");
+    let mut beside = vector("keys/p256.pub.der");
+    *beside.last_mut().unwrap() ^= 1;
+    assert!(OwnedPublicKey::from_der(&beside).is_err(), "a point beside the curve");
 }

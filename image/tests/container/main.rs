@@ -10,5 +10,6 @@ mod flips;
 mod forge;
 mod golden;
 mod order;
+mod p256;
 mod refusals;
 mod tables;

@@ -1,5 +1,7 @@
 //! Every refusal of the reader, provoked by its own defect, and the limits from both sides.
-use crate::board::{BOARD, Driver, Memory, REGIONS, Refused, answer, public_key, test_key, trusted, vector};
+use crate::board::{
+    BOARD, Driver, Memory, REGIONS, Refused, answer, modulus, public_key, test_key, trusted, vector,
+};
 use crate::elf::{File, Part, R, Section, W, X, resource_table, trace};
 use crate::forge::*;
 use remoteproc_image::provider::{PublicKey, TrustedKey};
@@ -122,7 +124,7 @@ fn authenticity(seen: &mut Seen) {
         missing,
         tlvs(|forge| forge.set(SIGNATURE_TYPE, &[1, 0]).set(0x77, b"a")).load(),
     );
-    for kind in [0, 2, 3, 255] {
+    for kind in [0, 3, 4, 255] {
         let result = tlvs(|forge| forge.set(SIGNATURE_TYPE, &[kind]).set(0x77, b"a")).load();
         seen.refused("another SIGNTYPE", "before:SIGNATURE_TYPE_UNKNOWN", result);
     }
@@ -131,11 +133,11 @@ fn authenticity(seen: &mut Seen) {
         Driver::new(&keys).load(&good)
     };
     seen.refused("no key", "before:NO_TRUSTED_KEY", with_keys(&[]));
-    let own = public_key("rsa2048");
-    let short = PublicKey::Rsa { modulus: &own.modulus[..255], exponent: 65537 };
-    let long = [vec![1], public_key("rsa4096").modulus].concat();
+    let own = modulus("rsa2048");
+    let short = PublicKey::Rsa { modulus: &own[..255], exponent: 65537 };
+    let long = [vec![1], modulus("rsa4096")].concat();
     let long = PublicKey::Rsa { modulus: &long, exponent: 65537 };
-    let exponents = [0, 1, 2].map(|exponent| PublicKey::Rsa { modulus: &own.modulus, exponent });
+    let exponents = [0, 1, 2].map(|exponent| PublicKey::Rsa { modulus: &own, exponent });
     for key in [short, long].into_iter().chain(exponents) {
         assert!(!key.is_acceptable());
         seen.refused("a key that nobody should trust", "before:NO_TRUSTED_KEY", with_keys(&[key]));
@@ -146,9 +148,9 @@ fn authenticity(seen: &mut Seen) {
         let container = simple().raw().with_signature(&vec![1; length]).unwrap();
         seen.refused("a signature of another length", "before:SIGNATURE_LENGTH", bytes(&container));
     }
-    let mut modulus = own.modulus.clone();
-    modulus[0] ^= 1;
-    let another = PublicKey::Rsa { modulus: &modulus, exponent: own.exponent };
+    let mut changed = own.clone();
+    changed[0] ^= 1;
+    let another = PublicKey::Rsa { modulus: &changed, exponent: 65537 };
     seen.refused("another key", "before:SIGNATURE_INVALID", with_keys(&[another]));
     for signature in [[0; 256], [1; 256], [0xff; 256]] {
         let container = simple().raw().with_signature(&signature).unwrap();

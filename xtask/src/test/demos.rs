@@ -38,8 +38,10 @@ enum Fact {
 
 const RSA2048: &str = "tests/vectors/keys/rsa2048.pub.pem";
 const RSA4096: &str = "tests/vectors/keys/rsa4096.pub.pem";
+const P256: &str = "tests/vectors/keys/p256.pub.pem";
 const VECTOR_01: &str = "tests/vectors/01-rsa2048-m4.sig";
 const VECTOR_02: &str = "tests/vectors/02-rsa4096-multi-m33.sig";
+const VECTOR_03: &str = "tests/vectors/03-ecdsa-p256-m4.sig";
 const VECTOR_04: &str = "tests/vectors/04-rsa2048-platTLV-keyinfo.sig";
 const VECTOR_05: &str = "tests/vectors/05-st-rsa2048-bootaddr-sec.sig";
 const REFUSED: &str = "tests/vectors/negative/n10-segbyte.sig";
@@ -101,6 +103,22 @@ const CASES: &[Case] = &[
         facts: &[Fact::Step("table", "0x80c30210, size 0x90"), Fact::Releases(0)],
     },
     Case {
+        name: "03, ECDSA P-256, an RSA key trusted beside",
+        arguments: &["--image", VECTOR_03, "--key", RSA2048, "--key", P256, "--no-start"],
+        exit: 0,
+        facts: &[
+            Fact::Signature("ECDSA P-256 with SHA-256 by key \"p256\""),
+            Fact::Step("table", "0x80c30210, size 0x90"),
+            Fact::Releases(0),
+        ],
+    },
+    Case {
+        name: "01, RSA, a P-256 key trusted beside",
+        arguments: &["--image", VECTOR_01, "--key", P256, "--key", RSA2048, "--no-start"],
+        exit: 0,
+        facts: &[Fact::Signature("by key \"rsa2048\""), Fact::Releases(0)],
+    },
+    Case {
         name: "a changed file is refused",
         arguments: &["--image", REFUSED, "--key", RSA2048],
         exit: 3,
@@ -126,8 +144,14 @@ const CASES: &[Case] = &[
         facts: &[],
     },
     Case {
-        name: "a key of another algorithm is an error",
-        arguments: &["--image", VECTOR_04, "--key", "tests/vectors/keys/p256.pub.pem"],
+        name: "an image of another algorithm than the key's is refused",
+        arguments: &["--image", VECTOR_04, "--key", P256],
+        exit: 3,
+        facts: &[Fact::Refusal("NO_TRUSTED_KEY"), Fact::Releases(0)],
+    },
+    Case {
+        name: "a file that is no public key is an error",
+        arguments: &["--image", VECTOR_04, "--key", "tests/vectors/README.md"],
         exit: 1,
         facts: &[],
     },
