@@ -74,6 +74,19 @@ impl Context {
             .ok_or_else(|| Failure::Skipped(Text::of(format_args!("no usable {key}= is given"))))
     }
 
+    /// Sets how the fixture treats shares. Skips the case where the host has said that another SPMC is there.
+    pub fn set_strictness(&self, strictness: Strictness) -> Outcome {
+        if machine::set_strictness(strictness) {
+            return Ok(());
+        }
+        if self.parameters.value("spmc") == Some("prebuilt") {
+            return Err(Failure::Skipped(Text::of(format_args!(
+                "the SPMC has no control for this test: only the test bench's takes such shares"
+            ))));
+        }
+        Err(failure!("the SPMC has no control for this test"))
+    }
+
     /// Returns a container that loads.
     pub fn sample(&self) -> Outcome<File> {
         self.file("sample")
