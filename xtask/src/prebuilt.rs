@@ -166,6 +166,11 @@ pub fn problems(lines: &[Line]) -> Vec<String> {
     problems
 }
 
+/// Whether a line is the firmware's last one: it would stand still until the time limit.
+pub fn is_panic(line: &Line) -> bool {
+    line.speaker == Speaker::Firmware && line.text.starts_with("Panic:")
+}
+
 /// Whether a line begins as this firmware's lines do.
 pub fn is_firmware_line(line: &str) -> bool {
     ["NOTICE:", "WARNING:", "INFO:", "VERBOSE:"].iter().chain(&ALARMS).any(|mark| line.starts_with(mark))
@@ -219,6 +224,8 @@ mod tests {
             assert_eq!(judged(&["INFO:    fine", alarm]).len(), 1, "{alarm}");
             assert!(is_firmware_line(alarm));
         }
+        assert!(is_panic(&Line::parse("Panic: EL2 exception")));
+        assert!(!is_panic(&Line::parse("[NS] Panic: EL2 exception")));
         // Only the firmware's own lines count.
         assert_eq!(judged(&["[NS] ERROR: x", "[8001 0] ERROR: x", "[SP] Panic: x"]), [""; 0]);
     }
