@@ -14,6 +14,8 @@ pub const ATTRIBUTE_NON_SECURE: u16 = 1 << 6;
 const ATTRIBUTES_NORMAL: u16 = 2 << 4 | 3 << 2 | 3;
 /// Permissions: data access read-write.
 const DATA_READ_WRITE: u8 = 2;
+/// Permissions: data access read-only.
+const DATA_READ_ONLY: u8 = 1;
 /// Permissions: instruction access not executable. A borrower of lent memory has to say it, one of shared memory must not.
 const NOT_EXECUTABLE: u8 = 1 << 2;
 /// Flags of a retrieve: the memory was shared.
@@ -226,15 +228,15 @@ pub struct RetrieveRequest {
 
 impl RetrieveRequest {
     /// Writes the descriptor and returns its length in bytes, which the request has to give exactly. Tag 0; the memory type is
-    /// left to the SPMC; no composite descriptor; read-write, and for lent memory not executable.
+    /// left to the SPMC; no composite descriptor; read-only, which every share grants, and for lent memory not executable.
     ///
     /// # Errors
     /// [`DescriptorError::BufferTooSmall`].
     pub fn write(&self, buffer: &mut [u8]) -> Result<usize, DescriptorError> {
         let (flags, permissions) = if self.lent {
-            (TYPE_LEND, DATA_READ_WRITE | NOT_EXECUTABLE)
+            (TYPE_LEND, DATA_READ_ONLY | NOT_EXECUTABLE)
         } else {
-            (TYPE_SHARE, DATA_READ_WRITE)
+            (TYPE_SHARE, DATA_READ_ONLY)
         };
         let length = buffer.len();
         let rest = put(buffer, &header(self.sender, 0, flags, self.handle))?;

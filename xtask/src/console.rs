@@ -1,10 +1,13 @@
 //! The one console of all worlds: who said what, in lines.
+use crate::prebuilt;
 
 /// Who wrote a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaker {
-    /// The EL3 firmware.
+    /// The test bench's EL3 firmware.
     El3,
+    /// Firmware that others built: TF-A, Hafnium.
+    Firmware,
     /// The partition.
     Partition,
     /// The normal world.
@@ -31,7 +34,12 @@ impl Line {
                 return Self { speaker, text: text.to_owned() };
             }
         }
-        Self { speaker: Speaker::Unknown, text: line.to_owned() }
+        // Hafnium's mark for what a partition logs.
+        if let Some(text) = after_vcpu_mark(line) {
+            return Self { speaker: Speaker::Partition, text: text.to_owned() };
+        }
+        let speaker = if prebuilt::is_firmware_line(line) { Speaker::Firmware } else { Speaker::Unknown };
+        Self { speaker, text: line.to_owned() }
     }
 
     /// The rule and text of a violation that the EL3 firmware noticed.
@@ -50,6 +58,17 @@ impl Line {
         self.text.strip_prefix("end violations=")?.trim().parse().ok()
     }
 }
+
+/// The text behind `[8001 0] `: endpoint id in hexadecimal, number of the execution context. The partition is the only one.
+fn after_vcpu_mark(line: &str) -> Option<&str> {
+    let (mark, text) = line.strip_prefix('[')?.split_once("] ")?;
+    let (endpoint, context) = mark.split_once(' ')?;
+    context.parse::<u16>().ok()?;
+    (u16::from_str_radix(endpoint, 16).ok()? == PARTITION).then_some(text)
+}
+
+/// Endpoint id that the SPMC gives to its first partition.
+const PARTITION: u16 = 0x8001;
 
 /// What the payload says, in either mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,6 +196,12 @@ mod tests {
         let line = Line::parse("[SP] FF-A 1.2");
         assert_eq!((line.speaker, line.text.as_str()), (Speaker::Partition, "FF-A 1.2"));
         assert_eq!(Line::parse("qemu: [SP] no").speaker, Speaker::Unknown);
+        let line = Line::parse("[8001 0] FF-A [1] 2");
+        assert_eq!((line.speaker, line.text.as_str()), (Speaker::Partition, "FF-A [1] 2"));
+        for other in ["[8002 0] x", "[8001] x", "[8001 x] x", "[zz 0] x", " [8001 0] x"] {
+            assert_eq!(Line::parse(other).speaker, Speaker::Unknown, "{other}");
+        }
+        assert_eq!(Line::parse("NOTICE:  BL31: v2").speaker, Speaker::Firmware);
         assert_eq!(Line::parse("[EL3] violation RX_HELD: text").violation(), Some("RX_HELD: text"));
         assert_eq!(Line::parse("[NS] violation RX_HELD: text").violation(), None);
         assert_eq!(Line::parse("[EL3] end violations=2").end(), Some(2));

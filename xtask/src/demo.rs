@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: one firmware image from its load to its release, shown step by step.
 use crate::console::Line;
 use crate::firmware;
-use crate::machine;
+use crate::machine::{self, Firmware};
 use crate::manifest::Key;
 use crate::parameters::Parameters;
 use crate::report::{self, Ending, Report};
@@ -51,8 +51,15 @@ fn parse_address(text: &str) -> Result<u64, String> {
     Ok(address)
 }
 
+impl Options {
+    /// Whether standard output belongs to one JSON object.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+}
+
 /// Runs it and returns the exit code.
-pub fn run(options: &Options) -> Result<u8> {
+pub fn run(options: &Options, firmware: &Firmware) -> Result<u8> {
     let workspace = Workspace::find()?;
     let begun = Instant::now();
     let toolchain = setup::ensure()?;
@@ -80,7 +87,8 @@ pub fn run(options: &Options) -> Result<u8> {
         println!("{name}, {length} bytes; trusted key: {}", labels.join(", "));
     }
     let mut report = Report::default();
-    let run = machine::Run { keys: &keys, parameters: &parameters, fill: window::FILL, limit: LIMIT };
+    let run =
+        machine::Run { firmware, keys: &keys, parameters: &parameters, fill: window::FILL, limit: LIMIT };
     let outcome = machine::run(&workspace, &images, &run, |raw, line| {
         show(options, &mut report, raw, line);
     })?;

@@ -10,9 +10,11 @@ mod machine;
 mod manifest;
 mod package;
 mod parameters;
+mod prebuilt;
 mod process;
 mod progress;
 mod report;
+mod run;
 mod setup;
 mod sign;
 mod test;
@@ -46,6 +48,12 @@ enum Command {
                             3 the partition refused the image"
     )]
     Demo(demo::Options),
+    /// Boot the same partition on TF-A and Hafnium binaries that you have: the demo, then the system tests
+    #[command(
+        after_help = "Exit codes: as those of demo with --demo, else 0 all passed, 1 a check failed or the command \
+                            could not run"
+    )]
+    Run(run::Options),
     /// Run every check; the last line has the counts
     Test(test::Options),
     /// Show the sizes of the partition's image beside their limits
@@ -91,8 +99,25 @@ fn run(command: &Command) -> Result<u8> {
             println!("raw images: {}", workspace.output()?.display());
             Ok(0)
         }
-        Command::Demo(options) => demo::run(options),
+        Command::Demo(options) => demo::run(options, &machine::Firmware::Fixture),
+        Command::Run(options) => run::run(options),
         Command::Test(options) => test::run(options),
         Command::Image(options) => image::run(options),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        CommandLine::command().debug_assert();
+        let parse = |words: &[&str]| CommandLine::try_parse_from([&["xtask", "run"], words].concat());
+        assert!(parse(&["--firmware", "d", "--demo", "--json"]).is_ok());
+        assert!(parse(&["--firmware", "d", "--test", "sharing::"]).is_ok());
+        assert!(parse(&["--firmware", "d", "--demo", "--test", "x"]).is_err());
+        assert!(parse(&["--demo"]).is_err());
     }
 }

@@ -7,7 +7,7 @@ use rsa::RsaPublicKey;
 use rsa::pkcs1::DecodeRsaPublicKey;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A manifest has to fit one page together with the boot information under every SPMC.
@@ -104,15 +104,21 @@ pub fn compile(workspace: &Workspace, run: &RunDirectory, board: &str, keys: &[K
         bail!("a manifest takes 1 to {MAX_KEYS} keys, not {}", keys.len());
     }
     run.write("keys.dtsi", render_keys(keys).as_bytes())?;
-    let source = workspace.root.join(format!("manifest/{board}.dts"));
-    let output = run.path().join("manifest.dtb");
+    let blob = fs::read(compile_source(workspace, run, board)?)?;
+    check_size(blob.len())?;
+    Ok(blob)
+}
+
+/// Compiles `manifest/NAME.dts` into a devicetree blob among the run's files, and returns its path.
+pub fn compile_source(workspace: &Workspace, run: &RunDirectory, name: &str) -> Result<PathBuf> {
+    let source = workspace.root.join(format!("manifest/{name}.dts"));
+    let output = run.path().join(format!("{name}.dtb"));
     let mut command = process::command("dtc");
     command.args(["-q", "-I", "dts", "-O", "dtb", "-i"]).arg(run.path());
     command.arg("-o").arg(&output).arg(&source);
-    process::capture(command, Duration::from_secs(30)).context("the manifest does not compile")?;
-    let blob = fs::read(&output)?;
-    check_size(blob.len())?;
-    Ok(blob)
+    process::capture(command, Duration::from_secs(30))
+        .with_context(|| format!("manifest/{name}.dts does not compile"))?;
+    Ok(output)
 }
 
 fn check_size(size: usize) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What a demo showed: collected from the console, judged, and printed for a person or as JSON.
 use crate::console::{Line, Message, Speaker};
 use crate::machine::Outcome;
+use crate::prebuilt;
 use remoteproc_refusal::Refusal;
 use serde_json::{Value, json};
 use std::io::IsTerminal;
@@ -55,6 +56,8 @@ impl Report {
             }
             Speaker::El3 if line.end().is_some() => {}
             Speaker::El3 => self.details.push(format!("EL3: {}", line.text)),
+            Speaker::Firmware if !prebuilt::is_worth_showing(&line.text) => {}
+            Speaker::Firmware => self.details.push(format!("firmware: {}", line.text)),
             Speaker::Payload => match Message::parse(&line.text) {
                 Some(Message::Info(text)) => self.details.push(text),
                 Some(Message::Step { name, ok, text }) => {

@@ -7,12 +7,17 @@ use std::io::IsTerminal;
 use std::process::Command;
 use std::time::Duration;
 
-/// Programs that runs need, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 3] = [
+/// A program and the Debian package that brings it.
+type Program = (&'static str, &'static str);
+
+/// Programs that all runs need.
+const PROGRAMS: [Program; 3] = [
     ("qemu-system-aarch64", "qemu-system-arm"),
     ("qemu-system-arm", "qemu-system-arm"),
     ("dtc", "device-tree-compiler"),
 ];
+/// What packs prebuilt firmware.
+const FIRMWARE_PROGRAMS: [Program; 1] = [("fiptool", "arm-trusted-firmware-tools")];
 /// Debian's Rust toolchain, for machines whose own toolchain can't get the bare-metal targets.
 const DEBIAN_TOOLCHAIN: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 
@@ -22,14 +27,18 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(1200);
 
 /// Installs what is missing and returns the toolchain for the bare-metal programs.
 pub fn ensure() -> Result<Toolchain> {
-    ensure_programs()?;
+    ensure_programs(&PROGRAMS)?;
     ensure_toolchain()
 }
 
-/// Installs the emulator and the devicetree compiler if they are missing.
-pub fn ensure_programs() -> Result<()> {
-    let missing = || -> Vec<_> {
-        PROGRAMS.into_iter().filter(|(program, _)| process::find_program(program).is_none()).collect()
+/// Installs what packs prebuilt firmware if it is missing.
+pub fn ensure_firmware_tools() -> Result<()> {
+    ensure_programs(&FIRMWARE_PROGRAMS)
+}
+
+fn ensure_programs(programs: &[Program]) -> Result<()> {
+    let missing = || -> Vec<Program> {
+        programs.iter().copied().filter(|(program, _)| process::find_program(program).is_none()).collect()
     };
     let wanted = missing();
     if wanted.is_empty() {

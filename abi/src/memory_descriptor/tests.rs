@@ -35,7 +35,7 @@ const RETRIEVE_SHARED: [u8; 52] = [
     0x20, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, // endpoint descriptor size, count
     0x30, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // endpoint descriptor offset, reserved
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // reserved
-    0x01, 0x80, 0x02, 0x00, // receiver, permissions, flags
+    0x01, 0x80, 0x01, 0x00, // receiver, permissions (read-only), flags
 ];
 
 fn retrieve(lent: bool) -> RetrieveRequest {
@@ -77,7 +77,7 @@ fn retrieve_request_has_the_specified_bytes() {
     assert_eq!(retrieve(true).write(&mut buffer), Ok(80));
     let mut lent = RETRIEVE_SHARED;
     lent[4] = 0x10;
-    lent[50] = 0x06;
+    lent[50] = 0x05;
     assert_eq!(buffer[..52], lent);
 }
 

@@ -74,6 +74,17 @@ impl Context {
             .ok_or_else(|| Failure::Skipped(Text::of(format_args!("no usable {key}= is given"))))
     }
 
+    /// Sets how the fixture treats shares. False: the host has said that another SPMC is there, which has no such control.
+    pub fn set_strictness(&self, strictness: Strictness) -> Outcome<bool> {
+        if machine::set_strictness(strictness) {
+            return Ok(true);
+        }
+        if self.parameters.value("spmc") == Some("prebuilt") {
+            return Ok(false);
+        }
+        Err(failure!("the SPMC has no control for this test"))
+    }
+
     /// Returns a container that loads.
     pub fn sample(&self) -> Outcome<File> {
         self.file("sample")

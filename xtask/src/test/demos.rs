@@ -1,5 +1,6 @@
 //! Demo runs, started as a user starts them: exit code and JSON are judged.
 use super::Suite;
+use crate::machine::Firmware;
 use crate::process::{self, Stream};
 use crate::progress;
 use anyhow::{Context, Result, bail};
@@ -157,10 +158,18 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// The cases whose outcome depends on the firmware below the partition.
+const ON_PREBUILT_FIRMWARE: [&str; 3] =
+    ["own firmware", "05, boot address and secure boot", "a changed file is refused"];
+
 /// Runs them.
 pub fn run(suite: &mut Suite) -> Result<()> {
-    for case in CASES.iter().filter(|case| suite.wants(case.name)).collect::<Vec<_>>() {
-        let name = format!("demo: {}", case.name);
+    let prebuilt = matches!(suite.firmware, Firmware::Prebuilt(_));
+    for case in CASES {
+        let name = suite.title(&format!("demo: {}", case.name));
+        if !suite.wants(&name) || prebuilt && !ON_PREBUILT_FIRMWARE.contains(&case.name) {
+            continue;
+        }
         let step = progress::step(&name);
         let judged = judge(suite, case);
         drop(step);
@@ -175,7 +184,11 @@ pub fn run(suite: &mut Suite) -> Result<()> {
 
 fn judge(suite: &Suite, case: &Case) -> Result<()> {
     let mut command = process::command(std::env::current_exe()?);
-    command.args(["demo", "--json"]).args(case.arguments).current_dir(&suite.workspace.root);
+    match &suite.firmware {
+        Firmware::Fixture => command.arg("demo"),
+        Firmware::Prebuilt(folder) => command.args(["run", "--demo", "--firmware"]).arg(folder.path()),
+    };
+    command.arg("--json").args(case.arguments).current_dir(&suite.workspace.root);
     let (mut output, mut error) = (String::new(), String::new());
     let status = process::run(command, LIMIT, |stream, line| {
         let text = if stream == Stream::Output { &mut output } else { &mut error };
@@ -224,6 +237,13 @@ impl Fact {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn the_cases_for_prebuilt_firmware_exist() {
+        for name in ON_PREBUILT_FIRMWARE {
+            assert!(CASES.iter().any(|case| case.name == name), "{name}");
+        }
+    }
 
     #[test]
     fn facts_are_found_in_what_was_shown() {

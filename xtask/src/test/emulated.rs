@@ -2,7 +2,7 @@
 use super::Suite;
 use super::expectations;
 use crate::console::{Message, Speaker, Verdict};
-use crate::machine::{self, Outcome, Run};
+use crate::machine::{self, Firmware, Outcome, Run};
 use crate::manifest::Key;
 use crate::parameters::Parameters;
 use crate::progress;
@@ -24,7 +24,7 @@ pub fn system(suite: &mut Suite) -> Result<()> {
     let images = suite.images()?;
     let vectors = vectors_directory(suite);
     let own = sign::own_firmware(&suite.workspace, &images.remote_firmware)?;
-    let mut parameters = Parameters::new("test");
+    let mut parameters = parameters(suite)?;
     if let Some(part) = &suite.part {
         parameters.set("test", part)?;
     }
@@ -33,14 +33,24 @@ pub fn system(suite: &mut Suite) -> Result<()> {
     place(&mut parameters, "firmware", "remote-core-firmware.sig", own, "")?;
     let keys = [key(&vectors, SAMPLE.1)?, key(&vectors, SECOND.1)?];
     // The tests begin and end with clear memory.
-    run(suite, "system", 0, &keys, &parameters).map(drop)
+    run(suite, &suite.title("system"), 0, &keys, &parameters).map(drop)
+}
+
+/// What both kinds of run tell the payload.
+fn parameters(suite: &Suite) -> Result<Parameters> {
+    let mut parameters = Parameters::new("test");
+    if matches!(suite.firmware, Firmware::Prebuilt(_)) {
+        // Tests that need the test bench's own controls are to be skipped, not failed.
+        parameters.set("spmc", "prebuilt")?;
+    }
+    Ok(parameters)
 }
 
 /// Every listed container, one run for each key.
 pub fn vectors(suite: &mut Suite) -> Result<()> {
     let directory = vectors_directory(suite);
     for (name, answers) in expectations::read(&directory)? {
-        let mut parameters = Parameters::new("test");
+        let mut parameters = parameters(suite)?;
         parameters.set("test", "vectors::")?;
         let mut count = 0;
         for answer in answers.iter().filter(|answer| suite.wants(&answer.file)) {
@@ -54,7 +64,7 @@ pub fn vectors(suite: &mut Suite) -> Result<()> {
         if let Some(good) = answers.iter().find(|answer| answer.expect == "load") {
             place(&mut parameters, "sample", &good.file, directory.join(&good.file), "")?;
         }
-        let title = format!("vectors with key {name}");
+        let title = suite.title(&format!("vectors with key {name}"));
         let before = suite.tally.total();
         let outcome = run(suite, &title, window::FILL, &[key(&directory, &name)?], &parameters)?;
         if suite.tally.total() < before + count {
@@ -87,7 +97,8 @@ fn run(suite: &mut Suite, title: &str, fill: u8, keys: &[Key], parameters: &Para
     let images = suite.images()?;
     let step = progress::step(title);
     let mut verdicts = Verdicts::default();
-    let run = Run { keys, parameters, fill, limit: LIMIT };
+    let firmware = suite.firmware.clone();
+    let run = Run { firmware: &firmware, keys, parameters, fill, limit: LIMIT };
     let outcome = machine::run(&suite.workspace, &images, &run, |_, line| {
         if line.speaker != Speaker::Payload {
             return;

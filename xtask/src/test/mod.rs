@@ -3,11 +3,13 @@ mod demos;
 mod emulated;
 mod expectations;
 mod host;
+mod prebuilt;
 mod sources;
 mod tally;
 
 use crate::firmware::{self, Images};
 use crate::image::Sizes;
+use crate::machine::Firmware;
 use crate::process;
 use crate::setup;
 use crate::toolchain::Toolchain;
@@ -18,7 +20,7 @@ use tally::Tally;
 /// A group of checks: its name, what it checks, and the checks.
 type Group = (&'static str, &'static str, fn(&mut Suite) -> Result<()>);
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     ("format", "the sources are formatted", sources::format),
     ("clippy", "no lints, on the host and on each target", sources::clippy),
     ("doc", "the documentation builds without warnings", sources::doc),
@@ -28,6 +30,7 @@ const GROUPS: [Group; 9] = [
     ("system", "the normal world attacks and uses the partition, in the emulator", emulated::system),
     ("vectors", "signed containers are judged as listed, in the emulator", emulated::vectors),
     ("demo", "demo runs as a user starts them", demos::run),
+    ("firmware", "demo, system and vectors on prebuilt TF-A and Hafnium", prebuilt::run),
 ];
 
 /// What the test command takes from the command line.
@@ -44,6 +47,8 @@ pub struct Options {
 struct Suite {
     workspace: Workspace,
     toolchain: Toolchain,
+    /// What boots the emulated machine.
+    firmware: Firmware,
     images: Option<Result<Images, String>>,
     /// The part of the group that is wanted, if not all of it.
     part: Option<String>,
@@ -51,6 +56,18 @@ struct Suite {
 }
 
 impl Suite {
+    fn new(workspace: Workspace, toolchain: Toolchain, firmware: Firmware, part: Option<String>) -> Self {
+        Self { workspace, toolchain, firmware, images: None, part, tally: Tally::default() }
+    }
+
+    /// A run's title: the same tests run on more than one firmware.
+    fn title(&self, name: &str) -> String {
+        match self.firmware {
+            Firmware::Fixture => name.to_owned(),
+            Firmware::Prebuilt(_) => format!("{name} on prebuilt firmware"),
+        }
+    }
+
     /// The programs, built once.
     fn images(&mut self) -> Result<Images> {
         if self.images.is_none() {
@@ -93,7 +110,7 @@ pub fn run(options: &Options) -> Result<u8> {
     let workspace = Workspace::find()?;
     setup::ensure_components();
     let toolchain = setup::ensure()?;
-    let mut suite = Suite { workspace, toolchain, images: None, part, tally: Tally::default() };
+    let mut suite = Suite::new(workspace, toolchain, Firmware::Fixture, part);
     for (name, what, checks) in GROUPS {
         if group.is_some_and(|group| group != name) {
             continue;
@@ -107,6 +124,24 @@ pub fn run(options: &Options) -> Result<u8> {
         if suite.tally.total() == before {
             suite.tally.failed(name, "no check was run");
         }
+    }
+    Ok(suite.tally.finish())
+}
+
+/// Runs the payload's tests and the containers on prebuilt firmware; `demo` is the exit code of a demo that was shown before.
+pub fn run_on_firmware(firmware: Firmware, part: Option<String>, demo: Option<u8>) -> Result<u8> {
+    let workspace = Workspace::find()?;
+    let toolchain = setup::ensure()?;
+    let mut suite = Suite::new(workspace, toolchain, firmware, part);
+    match demo {
+        None => {}
+        Some(0) => suite.tally.passed("demo"),
+        Some(code) => suite.tally.failed("demo", &format!("it ended with exit code {code}")),
+    }
+    let before = suite.tally.total();
+    prebuilt::tests(&mut suite)?;
+    if suite.tally.total() == before {
+        suite.tally.failed("tests", "none has such a name");
     }
     Ok(suite.tally.finish())
 }

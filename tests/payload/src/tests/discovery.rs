@@ -13,6 +13,9 @@ crate::cases! { "discovery":
     unknown_function
 }
 
+const SMCCC_NOT_SUPPORTED: i32 = -1;
+const FFA_ERROR: u32 = 0x8400_0060;
+const FFA_MSG_WAIT: u32 = 0x8400_006B;
 const FFA_FEATURES: u32 = 0x8400_0064;
 const FFA_RX_RELEASE: u32 = 0x8400_0065;
 const FFA_PARTITION_INFO_GET: u32 = 0x8400_0068;
@@ -108,8 +111,17 @@ fn unknown_uuid(context: &mut Context) -> Outcome {
     Ok(())
 }
 
+/// A function of FF-A that no SPMC takes from the normal world, and a number that FF-A has not given to any function: who does
+/// not know it as FF-A's answers as SMCCC says (DEN0028, section 5.2), in bits 31:0.
 fn unknown_function(context: &mut Context) -> Outcome {
-    let answer = context.try_call(0x8400_00E0, &[])?;
-    expect_eq!(answer.err(), Some(Status::NOT_SUPPORTED), "an unknown FF-A function");
+    let answer = context.try_call(FFA_MSG_WAIT, &[])?;
+    expect_eq!(answer.err(), Some(Status::NOT_SUPPORTED), "FFA_MSG_WAIT of the normal world");
+    let answer = context.call(0x8400_00E0, &[]);
+    let [function, status] = [answer[0], answer[2]].map(|value| (value as u32).cast_signed());
+    let error = function == FFA_ERROR.cast_signed() && status == Status::NOT_SUPPORTED.0;
+    expect!(
+        error || function == SMCCC_NOT_SUPPORTED,
+        "an unknown function is answered {function:#x}, {status}"
+    );
     Ok(())
 }

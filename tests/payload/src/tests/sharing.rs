@@ -4,7 +4,7 @@ use crate::framework::Outcome;
 use crate::parameters::File;
 use crate::{expect_eq, failure, memory};
 use remoteproc_abi::door_d::FLAG_LENT;
-use remoteproc_abi::memory_descriptor::Constituent;
+use remoteproc_abi::memory_descriptor::{Constituent, write_share};
 use remoteproc_abi::result::TeeResult;
 use remoteproc_refusal::Refusal;
 
@@ -18,6 +18,7 @@ crate::cases! { "sharing":
     lent_by_mistake
     other_contents
     handle_twice
+    read_only
 }
 
 /// Shares a range, loads from it, checks the refusal, and takes the memory back.
@@ -92,6 +93,22 @@ fn other_contents(context: &mut Context) -> Outcome {
         refused(context, scratch.range(), scratch.length, 0, refusal)?;
     }
     Ok(())
+}
+
+/// The partition only reads: a client need not let it write.
+fn read_only(context: &mut Context) -> Outcome {
+    let sample = context.sample()?;
+    let mut descriptor = [0; 4096];
+    let (owner, borrower) = (context.client.tee().own_id(), context.client.tee().service().partition);
+    let length = write_share(&mut descriptor, owner, borrower, &[sample.range()])
+        .map_err(|error| failure!("{error}"))?;
+    // The endpoint descriptor is at 48, its permissions at 50: data access read-only.
+    descriptor[50] = 1;
+    let shared = context.share_descriptor(&descriptor[..length])?;
+    let handle = shared.map_err(|status| failure!("FFA_MEM_SHARE is answered {status}"))?;
+    let answer = context.load_handle(handle, sample.length, 0)?;
+    expect_eq!(answer.tee_result(), Some(TeeResult::Success), "the result");
+    context.reclaim(handle)
 }
 
 /// A handle that was not taken back serves again.
