@@ -56,7 +56,7 @@ impl Slot {
     pub fn happened(&mut self, event: Event) {
         match transition(self.state, self.pending(), Input::Event(event)) {
             Verdict::Become(state) => self.state = state,
-            verdict => log::error!("{event:?} in {} makes no sense ({verdict:?})", self.state),
+            _ => log::error!("{event:?} in {} makes no sense", self.state),
         }
         self.wait = None;
         match event {

@@ -29,15 +29,10 @@ impl fmt::Display for Flags {
     }
 }
 
-/// Logs a refused request.
+/// Logs a refused request. The catalogue's sentence is for the client and the tools to say: here it would cost 9 KiB of image.
 pub(crate) fn refused(command: &str, caller: Caller, refused: &Refused) {
     let Refused { refusal, offset } = refused;
-    log::warn!(
-        "refused {command} for {:#06x}: {refusal}{}: {}",
-        caller.endpoint,
-        Place(*offset),
-        refusal.sentence()
-    );
+    log::warn!("refused {command} for {:#06x}: {refusal}{}", caller.endpoint, Place(*offset));
 }
 
 /// Logs who signed the image that is being loaded.

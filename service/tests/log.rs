@@ -35,15 +35,14 @@ fn lines(what: impl FnOnce()) -> Vec<String> {
 }
 
 #[test]
-fn a_refusal_has_name_number_place_and_sentence() {
+fn a_refusal_has_name_number_and_place() {
     let mut bench = Bench::new();
     let lines = lines(|| {
         bench.load(KERNEL, M33, &vector("negative/n10-segbyte.sig"));
     });
     let (_, place) = bench.last_error(KERNEL);
     let expected = format!(
-        "WARN refused LOAD_FW for 0x0000: SEGMENT_HASH_MISMATCH (0x0501) at byte {}: A segment's bytes are not the signed ones: \
-         the file was changed after it was signed, or while it was loaded.",
+        "WARN refused LOAD_FW for 0x0000: SEGMENT_HASH_MISMATCH (0x0501) at byte {}",
         place.unwrap()
     );
     assert_eq!(lines.last(), Some(&expected));
@@ -58,7 +57,7 @@ fn a_refusal_without_a_place_names_none() {
     });
     assert_eq!(
         lines,
-        ["WARN refused START_FW for 0x0003: NOT_LOADED (0x1003): No firmware is loaded: LOAD_FW first."]
+        ["WARN refused START_FW for 0x0003: NOT_LOADED (0x1003)"]
     );
 }
 
