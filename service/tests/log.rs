@@ -41,10 +41,8 @@ fn a_refusal_has_name_number_and_place() {
         bench.load(KERNEL, M33, &vector("negative/n10-segbyte.sig"));
     });
     let (_, place) = bench.last_error(KERNEL);
-    let expected = format!(
-        "WARN refused LOAD_FW for 0x0000: SEGMENT_HASH_MISMATCH (0x0501) at byte {}",
-        place.unwrap()
-    );
+    let expected =
+        format!("WARN refused LOAD_FW for 0x0000: SEGMENT_HASH_MISMATCH (0x0501) at byte {}", place.unwrap());
     assert_eq!(lines.last(), Some(&expected));
     assert_eq!(lines.len(), 2, "the signature's line and the refusal's: {lines:?}");
 }
@@ -55,10 +53,7 @@ fn a_refusal_without_a_place_names_none() {
     let lines = lines(|| {
         bench.start(VM);
     });
-    assert_eq!(
-        lines,
-        ["WARN refused START_FW for 0x0003: NOT_LOADED (0x1003)"]
-    );
+    assert_eq!(lines, ["WARN refused START_FW for 0x0003: NOT_LOADED (0x1003)"]);
 }
 
 #[test]
