@@ -170,6 +170,7 @@ pub struct Spmc<'s> {
     log: ConsoleLog,
     lenient_addresses: bool,
     ns_attribute_clear: bool,
+    any_uuid: bool,
 }
 
 impl<'s> Spmc<'s> {
@@ -184,6 +185,7 @@ impl<'s> Spmc<'s> {
             log: ConsoleLog::new(),
             lenient_addresses: false,
             ns_attribute_clear: false,
+            any_uuid: false,
         }
     }
 
@@ -199,6 +201,7 @@ impl<'s> Spmc<'s> {
             fixture::CONTROL if call.world == World::Normal => {
                 self.lenient_addresses = call.x(1) & fixture::LENIENT_ADDRESSES != 0;
                 self.ns_attribute_clear = call.x(1) & fixture::NS_ATTRIBUTE_CLEAR != 0;
+                self.any_uuid = call.x(1) & fixture::ANY_UUID != 0;
                 Outcome::Return(Answer::x0(0))
             }
             fixture::VIOLATIONS if call.world == World::Normal => {
@@ -266,7 +269,9 @@ impl<'s> Spmc<'s> {
             ) => {
                 return self.direct_response(machine, call);
             }
-            (DIRECT_REQ_64, World::Normal) => return self.direct_request(machine, call),
+            (DIRECT_REQ_32 | DIRECT_REQ_64 | DIRECT_REQ2_64, World::Normal) => {
+                return self.direct_request(machine, call);
+            }
             _ => {}
         }
         let result = match (function, call.world) {
@@ -330,9 +335,11 @@ impl<'s> Spmc<'s> {
     }
 }
 
+const DIRECT_REQ_32: u32 = ffa::MSG_SEND_DIRECT_REQ;
 const DIRECT_REQ_64: u32 = ffa::MSG_SEND_DIRECT_REQ | SMC64;
 const DIRECT_RESP_32: u32 = ffa::MSG_SEND_DIRECT_RESP;
 const DIRECT_RESP_64: u32 = ffa::MSG_SEND_DIRECT_RESP | SMC64;
+const DIRECT_REQ2_64: u32 = ffa::MSG_SEND_DIRECT_REQ2 | SMC64;
 const DIRECT_RESP2_64: u32 = ffa::MSG_SEND_DIRECT_RESP2 | SMC64;
 const RXTX_MAP_64: u32 = ffa::RXTX_MAP | SMC64;
 const CONSOLE_LOG_64: u32 = ffa::CONSOLE_LOG | SMC64;

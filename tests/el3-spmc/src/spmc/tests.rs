@@ -85,13 +85,22 @@ fn manifest() -> Manifest {
 impl Bench {
     /// The partition is about to start.
     fn cold() -> Self {
+        Self::with(manifest())
+    }
+
+    /// The partition with this manifest is about to start.
+    fn with(manifest: Manifest) -> Self {
         let shares = Box::leak(Box::new(ShareTable::new()));
-        Self { spmc: Spmc::new(manifest(), shares), machine: Fake::default() }
+        Self { spmc: Spmc::new(manifest, shares), machine: Fake::default() }
     }
 
     /// Both sides initialized, the partition waiting.
     fn ready() -> Self {
-        let mut bench = Self::cold();
+        Self::cold().initialized()
+    }
+
+    fn initialized(self) -> Self {
+        let mut bench = self;
         assert_eq!(bench.secure(&[ffa::VERSION.into(), 0x10002])[0], 0x10002);
         assert_eq!(bench.secure(&[RXTX_MAP_64.into(), SP_TX, SP_RX, 1])[0], OK);
         bench.waits();
@@ -212,7 +221,10 @@ fn features_and_ids() {
     for (asked, property) in [(ffa::RXTX_MAP, 0x10000), (RXTX_MAP_64, 0x10000), (DIRECT_REQ_64, 0)] {
         assert_eq!(bench.normal(&[ffa::FEATURES.into(), asked.into()])[..3], [OK, 0, property]);
     }
-    for asked in [ffa::MEM_LEND, ffa::MSG_SEND_DIRECT_REQ, ffa::MSG_SEND_DIRECT_REQ2, ffa::YIELD, 1, 2, 3] {
+    for asked in [DIRECT_REQ_32, DIRECT_RESP_32, DIRECT_REQ2_64, DIRECT_RESP2_64] {
+        assert_eq!(bench.normal(&[ffa::FEATURES.into(), asked.into()])[..3], [OK, 0, 0]);
+    }
+    for asked in [ffa::MEM_LEND, ffa::MSG_SEND_DIRECT_REQ2, ffa::YIELD, 1, 2, 3] {
         assert_eq!(bench.normal(&[ffa::FEATURES.into(), asked.into()])[..3], [ERROR, 0, NOT_SUPPORTED]);
     }
     assert_eq!(bench.secure(&[ffa::FEATURES.into(), ffa::MEM_RETRIEVE_REQ.into(), 2])[..3], [OK, 0, 6]);
@@ -312,8 +324,10 @@ fn requests_that_are_refused() {
         ([DIRECT_REQ_64.into(), 0x8000, 0], INVALID),
         ([DIRECT_REQ_64.into(), 0x8001, 0x8000_0000], INVALID),
         ([DIRECT_REQ_64.into(), 0x8001, 1], INVALID),
-        ([ffa::MSG_SEND_DIRECT_REQ.into(), 0x8001, 0], NOT_SUPPORTED),
-        ([(ffa::MSG_SEND_DIRECT_REQ2 | SMC64).into(), 0x8001, 0], NOT_SUPPORTED),
+        ([DIRECT_REQ_32.into(), 0x1_8001, 0], INVALID),
+        ([DIRECT_REQ_32.into(), 0x8001, 0x8000_0000], INVALID),
+        ([DIRECT_REQ2_64.into(), 0x8001, 0], DENIED),
+        ([ffa::MSG_SEND_DIRECT_REQ2.into(), 0x8001, 0], NOT_SUPPORTED),
         ([DIRECT_RESP_64.into(), 0x8001, 0], NOT_SUPPORTED),
         ([ffa::MSG_WAIT.into(), 0, 0], NOT_SUPPORTED),
         ([ffa::RUN.into(), 0x8001_0000, 0], DENIED),
@@ -594,4 +608,120 @@ fn power_and_what_is_unknown() {
     assert_eq!(bench.normal(&[0xc200_0000])[0], u64::MAX);
     assert_eq!(bench.outcome(World::Normal, &[psci::SYSTEM_OFF.into()]), Outcome::PowerOff);
     assert_eq!(bench.outcome(World::Normal, &[psci::SYSTEM_RESET.into()]), Outcome::Reset);
+}
+
+/// A manifest with a second UUID that takes REQ2.
+fn two_services() -> Bench {
+    let mut manifest = manifest();
+    manifest.uuids.push([5, 6, 7, 8]).unwrap();
+    manifest.messaging = 0x201;
+    Bench::with(manifest).initialized()
+}
+
+#[test]
+fn a_32_bit_message_carries_32_bits() {
+    let mut bench = Bench::ready();
+    let mut request = [u64::MAX; 18];
+    request[..4].copy_from_slice(&[
+        0xff << 32 | u64::from(DIRECT_REQ_32),
+        0xff_0000_8001,
+        1 << 32,
+        1 << 40 | 3,
+    ]);
+    let Outcome::Switch(World::Secure, answer) = bench.outcome(World::Normal, &request) else { panic!() };
+    assert_eq!(answer.count, 18);
+    assert_eq!(answer.registers[..5], [DIRECT_REQ_32.into(), 0x8001, 0, 3, 0xffff_ffff]);
+    assert_eq!(answer.registers[8..], [0; 10]);
+    let mut wide = [0; 8];
+    wide[..4].copy_from_slice(&[DIRECT_RESP_32.into(), 0x8001_0000, 0, 3]);
+    wide[7] = 1 << 32;
+    assert_eq!(bench.secure(&wide)[..3], [ERROR, 0, INVALID]);
+    assert_eq!(bench.rules(), ["response-width"]);
+    for function in [DIRECT_RESP_64, DIRECT_RESP2_64] {
+        assert_eq!(bench.secure(&[function.into(), 0x8001_0000])[..3], [ERROR, 0, DENIED]);
+        assert_eq!(bench.rules(), ["response-family"]);
+    }
+    let response = [DIRECT_RESP_32.into(), 0x8001_0000, 0, 3, 1, 2, 3, 0xffff_ffff];
+    let Outcome::Switch(World::Normal, answer) = bench.outcome(World::Secure, &response) else { panic!() };
+    assert_eq!((answer.count, &answer.registers[..8]), (8, &response[..]));
+    assert_eq!(bench.rules().len(), 0);
+}
+
+#[test]
+fn the_second_family_goes_to_a_uuid_and_carries_all_registers() {
+    let mut bench = two_services();
+    let mut request = [0x77; 18];
+    request[..4].copy_from_slice(&[DIRECT_REQ2_64.into(), 0x8001, 6 << 32 | 5, 8 << 32 | 7]);
+    for uuid in [[0, 0], [6 << 32 | 5, 8 << 32 | 8], [6 << 32 | 5, 4 << 32 | 3]] {
+        let mut wrong = request;
+        wrong[2..4].copy_from_slice(&uuid);
+        assert_eq!(bench.normal(&wrong)[..3], [ERROR, 0, INVALID]);
+    }
+    assert_eq!(
+        bench.normal(&[DIRECT_REQ2_64.into(), 0x1_8001, 6 << 32 | 5, 8 << 32 | 7])[..3],
+        [ERROR, 0, INVALID]
+    );
+    let Outcome::Switch(World::Secure, answer) = bench.outcome(World::Normal, &request) else { panic!() };
+    assert_eq!((answer.count, answer.registers), (18, request));
+    for (register, rule) in [(2, "response2-reserved"), (3, "response2-reserved")] {
+        let mut response = [0; 18];
+        response[..2].copy_from_slice(&[DIRECT_RESP2_64.into(), 0x8001_0000]);
+        response[register] = 1;
+        assert_eq!(bench.secure(&response)[..3], [ERROR, 0, INVALID]);
+        assert_eq!(bench.rules(), [rule]);
+    }
+    assert_eq!(bench.secure(&[DIRECT_RESP_64.into(), 0x8001_0000])[..3], [ERROR, 0, DENIED]);
+    assert_eq!(bench.rules(), ["response-family"]);
+    let mut response = [9; 18];
+    response[..4].copy_from_slice(&[DIRECT_RESP2_64.into(), 0x8001_0000, 0, 0]);
+    let Outcome::Switch(World::Normal, answer) = bench.outcome(World::Secure, &response) else { panic!() };
+    assert_eq!((answer.count, answer.registers), (18, response));
+    // As under an SPMC at EL3, where wanted.
+    assert_eq!(bench.normal(&[fixture::CONTROL.into(), fixture::ANY_UUID])[0], 0);
+    request[2] = 0;
+    assert!(matches!(bench.outcome(World::Normal, &request), Outcome::Switch(World::Secure, _)));
+    assert_eq!(bench.rules().len(), 0);
+}
+
+#[test]
+fn the_second_family_needs_version_1_2_on_both_sides() {
+    let request = [DIRECT_REQ2_64.into(), 0x8001, 6 << 32 | 5, 8 << 32 | 7];
+    for (partition, client, error) in [(0x10001, 0x10002, DENIED), (0x10002, 0x10001, NOT_SUPPORTED)] {
+        let mut manifest = manifest();
+        manifest.uuids.push([5, 6, 7, 8]).unwrap();
+        manifest.messaging = 0x201;
+        let mut bench = Bench::with(manifest);
+        bench.secure(&[ffa::VERSION.into(), partition]);
+        bench.waits();
+        bench.normal(&[ffa::VERSION.into(), client]);
+        assert_eq!(bench.normal(&request)[..3], [ERROR, 0, error]);
+    }
+}
+
+#[test]
+fn two_uuids_are_two_descriptors_for_a_caller_that_speaks_1_2() {
+    let mut bench = two_services();
+    assert_eq!(bench.normal(&[ffa::PARTITION_INFO_GET.into(), 0, 0, 0, 0, 1])[..4], [OK, 0, 2, 0]);
+    assert_eq!(bench.normal(&[ffa::PARTITION_INFO_GET.into()])[..4], [OK, 0, 2, 24]);
+    let mut descriptors = [0; 48];
+    bench.machine.read(NS_RX, &mut descriptors);
+    assert_eq!(descriptors[..9], [1, 0x80, 1, 0, 1, 3, 0, 0, 1]);
+    assert_eq!(descriptors[24..33], [1, 0x80, 1, 0, 1, 3, 0, 0, 5]);
+    let get_regs = u64::from(PARTITION_INFO_GET_REGS_64);
+    let answer = bench.normal(&[get_regs]);
+    let head = 0x301_0001_8001;
+    assert_eq!(answer[2..6], [24 << 48 | 1 << 16 | 1, head, 2 << 32 | 1, 4 << 32 | 3]);
+    assert_eq!(answer[6..10], [head, 6 << 32 | 5, 8 << 32 | 7, 0]);
+    let answer = bench.normal(&[get_regs, 0, 0, 1]);
+    assert_eq!(answer[2..7], [24 << 48 | 1 << 16 | 1, head, 6 << 32 | 5, 8 << 32 | 7, 0]);
+    assert_eq!(bench.normal(&[get_regs, 0, 0, 2])[..3], [ERROR, 0, INVALID]);
+    let answer = bench.normal(&[get_regs, 6 << 32 | 5, 8 << 32 | 7]);
+    assert_eq!(answer[2..7], [24 << 48, head, 0, 0, 0]);
+    // A caller below 1.2 sees the first alone.
+    let mut bench = Bench::with(bench.spmc.manifest.clone());
+    bench.secure(&[ffa::VERSION.into(), 0x10002]);
+    bench.waits();
+    bench.normal(&[ffa::VERSION.into(), 0x10001]);
+    assert_eq!(bench.normal(&[ffa::PARTITION_INFO_GET.into(), 0, 0, 0, 0, 1])[..4], [OK, 0, 1, 0]);
+    assert_eq!(bench.normal(&[ffa::PARTITION_INFO_GET.into(), 5, 6, 7, 8, 1])[..4], [OK, 0, 1, 0]);
 }
