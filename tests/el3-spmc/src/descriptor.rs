@@ -90,9 +90,30 @@ impl Constituent {
     }
 }
 
-/// A share as its sender described it, all rules of the format checked.
+/// How memory is given to a borrower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The owner keeps access.
+    Share,
+    /// The owner has none while it is lent.
+    Lend,
+}
+
+impl Kind {
+    /// The transaction type in the flags of a retrieve.
+    pub const fn flags(self) -> u32 {
+        match self {
+            Self::Share => TYPE_SHARE,
+            Self::Lend => TYPE_LEND,
+        }
+    }
+}
+
+/// A share or a lend as its sender described it, all rules of the format checked.
 #[derive(Clone, Debug)]
 pub struct Share {
+    /// Shared or lent.
+    pub kind: Kind,
     /// Fixed part.
     pub header: Header,
     /// The one borrower.
@@ -179,8 +200,8 @@ fn decode_front(bytes: &[u8], entry_size: usize) -> Result<(Header, Entry, usize
     Ok((header, entry, offset + entry_size))
 }
 
-/// Decodes and checks the descriptor of an FFA_MEM_SHARE. `entry_size` belongs to the sender's FF-A version.
-pub fn decode_share(bytes: &[u8], entry_size: usize) -> Result<Share, Refusal> {
+/// Decodes and checks the descriptor of an FFA_MEM_SHARE or FFA_MEM_LEND. `entry_size` belongs to the sender's FF-A version.
+pub fn decode_share(bytes: &[u8], entry_size: usize, kind: Kind) -> Result<Share, Refusal> {
     let (header, entry, front) = decode_front(bytes, entry_size)?;
     if header.handle != 0 {
         return Err(Refusal::invalid("share-handle", "the handle of a share must be zero"));
@@ -188,8 +209,17 @@ pub fn decode_share(bytes: &[u8], entry_size: usize) -> Result<Share, Refusal> {
     if header.flags != 0 {
         return Err(Refusal::invalid("share-flags", "the flags of a share must be zero"));
     }
-    if header.attributes != NORMAL_WRITE_BACK {
-        return Err(Refusal::denied("share-attributes", "only Normal write-back inner shareable memory"));
+    match kind {
+        Kind::Share if header.attributes != NORMAL_WRITE_BACK => {
+            return Err(Refusal::denied("share-attributes", "only Normal write-back inner shareable memory"));
+        }
+        Kind::Lend if header.attributes != 0 => {
+            return Err(Refusal::invalid(
+                "lend-attributes",
+                "with one borrower the lender leaves the attributes to it: they must be zero",
+            ));
+        }
+        _ => {}
     }
     if entry.flags != 0 {
         return Err(Refusal::invalid("share-entry-flags", "flags of the endpoint descriptor must be zero"));
@@ -248,7 +278,7 @@ pub fn decode_share(bytes: &[u8], entry_size: usize) -> Result<Share, Refusal> {
     if pages != u64::from(total_pages) {
         return Err(Refusal::invalid("share-total-pages", "the total is not the sum of the ranges' pages"));
     }
-    Ok(Share { header, entry, constituents })
+    Ok(Share { kind, header, entry, constituents })
 }
 
 /// Decodes a retrieve request: exact length, no composite descriptor. What it asks for is checked against the share by
@@ -273,6 +303,8 @@ pub fn decode_retrieve_request(bytes: &[u8], entry_size: usize) -> Result<(Heade
 /// What a retrieve response tells the borrower.
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
+    /// Shared or lent.
+    pub kind: Kind,
     /// Owner of the memory.
     pub sender: u16,
     /// Borrower.
@@ -307,7 +339,7 @@ pub fn encode_retrieve_response(
     let mut put = |offset: usize, bytes: &[u8]| buffer[offset..offset + bytes.len()].copy_from_slice(bytes);
     put(0, &response.sender.to_le_bytes());
     put(2, &response.attributes.to_le_bytes());
-    put(4, &TYPE_SHARE.to_le_bytes());
+    put(4, &response.kind.flags().to_le_bytes());
     put(8, &response.handle.to_le_bytes());
     put(16, &response.tag.to_le_bytes());
     put(24, &(entry_size as u32).to_le_bytes());

@@ -2,7 +2,7 @@
 use heapless::Vec;
 
 use crate::descriptor::{
-    ATTRIBUTE_NON_SECURE, Constituent, Entry, Header, NORMAL_WRITE_BACK, NOT_EXECUTABLE, READ_ONLY,
+    ATTRIBUTE_NON_SECURE, Constituent, Entry, Header, Kind, NORMAL_WRITE_BACK, NOT_EXECUTABLE, READ_ONLY,
     READ_WRITE, Response, Share, TYPE_LEND, TYPE_SHARE,
 };
 use crate::error::{FfaError, Refusal};
@@ -11,7 +11,10 @@ use crate::memory_map::Range;
 /// Shares at a time, as many as Hafnium has.
 pub const MAXIMUM_SHARES: usize = 100;
 
-/// One share.
+/// Permissions: the bits of data access.
+const DATA_ACCESS: u8 = 0b11;
+
+/// One share or lend.
 #[derive(Clone, Debug)]
 struct Record {
     handle: u64,
@@ -98,14 +101,18 @@ impl ShareTable {
                 "the receiver is not the caller or not the borrower",
             ));
         }
-        if header.flags == TYPE_LEND {
-            return Err(Refusal::invalid("retrieve-type", "the memory was shared, not lent").provoked());
-        }
-        if header.flags != 0 && header.flags != TYPE_SHARE {
+        if ![0, TYPE_SHARE, TYPE_LEND].contains(&header.flags) {
             return Err(Refusal::invalid(
                 "retrieve-flags",
-                "flags must be zero or the transaction type SHARE alone",
+                "flags must be zero or the transaction type SHARE or LEND alone",
             ));
+        }
+        if header.flags != 0 && header.flags != share.kind.flags() {
+            return Err(Refusal::invalid(
+                "retrieve-type",
+                "the memory was shared and not lent, or lent and not shared",
+            )
+            .provoked());
         }
         if header.attributes & ATTRIBUTE_NON_SECURE != 0 {
             return Err(Refusal::invalid("retrieve-ns", "the NS bit of a retrieve request must be zero"));
@@ -128,7 +135,31 @@ impl ShareTable {
                 "implementation defined bytes are not what the sender gave",
             ));
         }
-        let data = match entry.permissions {
+        // The borrower of lent memory says whether it executes it, which it may not with non-secure memory; that of shared memory
+        // says nothing.
+        let instruction = entry.permissions & !DATA_ACCESS;
+        match share.kind {
+            Kind::Share if instruction != 0 => {
+                return Err(Refusal::invalid(
+                    "retrieve-permissions",
+                    "instruction access of a share must be not specified",
+                ));
+            }
+            Kind::Lend if instruction == 0 => {
+                return Err(Refusal::invalid(
+                    "retrieve-lend-instruction",
+                    "instruction access of lent memory must be specified",
+                ));
+            }
+            Kind::Lend if instruction != NOT_EXECUTABLE => {
+                return Err(Refusal::denied(
+                    "retrieve-executable",
+                    "memory of the normal world is not executable for a partition",
+                ));
+            }
+            _ => {}
+        }
+        let data = match entry.permissions & DATA_ACCESS {
             0 => share.entry.permissions,
             READ_ONLY => READ_ONLY,
             READ_WRITE if share.entry.permissions == READ_WRITE => READ_WRITE,
@@ -138,10 +169,7 @@ impl ShareTable {
                 );
             }
             _ => {
-                return Err(Refusal::invalid(
-                    "retrieve-permissions",
-                    "instruction access of a share must be not specified, data access one of three",
-                ));
+                return Err(Refusal::invalid("retrieve-permissions", "data access must be one of three"));
             }
         };
         if record.granted.is_some() {
@@ -151,6 +179,7 @@ impl ShareTable {
         let non_secure = if record.non_secure { ATTRIBUTE_NON_SECURE } else { 0 };
         let share = &record.share;
         Ok(Response {
+            kind: share.kind,
             sender: share.header.sender,
             receiver: caller,
             attributes: NORMAL_WRITE_BACK | non_secure,
@@ -195,7 +224,7 @@ mod tests {
     use crate::descriptor::{decode_retrieve_request, decode_share};
 
     fn share(address: u64, pages: u32) -> Share {
-        decode_share(&share_bytes(32, &[(address, pages)]), 32).unwrap()
+        decode_share(&share_bytes(32, &[(address, pages)]), 32, Kind::Share).unwrap()
     }
 
     fn request(handle: u64) -> (Header, Entry) {
@@ -253,6 +282,34 @@ mod tests {
             change(&mut header, &mut entry);
             assert_eq!(table.retrieve(0x8001, &header, &entry).unwrap_err().rule, rule);
             assert_eq!(table.retrieved(), 0);
+        }
+    }
+
+    #[test]
+    fn each_rule_of_lent_memory() {
+        for (flags, permissions, rule) in [
+            (TYPE_SHARE, 6, "retrieve-type"),
+            (TYPE_LEND | 1, 6, "retrieve-flags"),
+            (TYPE_LEND, 2, "retrieve-lend-instruction"),
+            (TYPE_LEND, 0, "retrieve-lend-instruction"),
+            (TYPE_LEND, 10, "retrieve-executable"),
+            (TYPE_LEND, 14, "retrieve-executable"),
+            (TYPE_LEND, 7, "retrieve-permissions"),
+        ] {
+            let mut table = ShareTable::new();
+            let mut lent = share(0x4100_0000, 4);
+            lent.kind = Kind::Lend;
+            let handle = table.add(lent, true).unwrap();
+            let (mut header, mut entry) = request(handle);
+            (header.flags, entry.permissions) = (flags, permissions);
+            assert_eq!(
+                table.retrieve(0x8001, &header, &entry).unwrap_err().rule,
+                rule,
+                "{flags} {permissions}"
+            );
+            (header.flags, entry.permissions) = (0, 6);
+            let response = table.retrieve(0x8001, &header, &entry).unwrap();
+            assert_eq!((response.kind, response.attributes, response.permissions), (Kind::Lend, 0x6f, 6));
         }
     }
 

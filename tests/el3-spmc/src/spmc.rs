@@ -11,6 +11,7 @@ mod setup;
 use core::fmt;
 
 use crate::console_log::ConsoleLog;
+use crate::descriptor::Kind;
 use crate::error::{FfaError, Refusal};
 use crate::function::{SMC64, architecture, ffa, fixture, psci};
 use crate::machine::{Machine, World, violate};
@@ -285,7 +286,8 @@ impl<'s> Spmc<'s> {
             (PARTITION_INFO_GET_REGS_64, _) => self.partition_information_registers(call),
             (ffa::RUN, World::Normal) => self.run(call),
             (ffa::CONSOLE_LOG | CONSOLE_LOG_64, World::Secure) => self.console_log(machine, call),
-            (ffa::MEM_SHARE | MEM_SHARE_64, World::Normal) => self.share(machine, call),
+            (ffa::MEM_SHARE | MEM_SHARE_64, World::Normal) => self.share(machine, call, Kind::Share),
+            (ffa::MEM_LEND | MEM_LEND_64, World::Normal) => self.share(machine, call, Kind::Lend),
             (ffa::MEM_RECLAIM, World::Normal) => self.reclaim(call),
             (ffa::MEM_RETRIEVE_REQ | MEM_RETRIEVE_REQ_64, World::Secure) => self.retrieve(machine, call),
             (ffa::MEM_RELINQUISH, World::Secure) => self.relinquish(machine, call),
@@ -344,6 +346,7 @@ const DIRECT_RESP2_64: u32 = ffa::MSG_SEND_DIRECT_RESP2 | SMC64;
 const RXTX_MAP_64: u32 = ffa::RXTX_MAP | SMC64;
 const CONSOLE_LOG_64: u32 = ffa::CONSOLE_LOG | SMC64;
 const PARTITION_INFO_GET_REGS_64: u32 = ffa::PARTITION_INFO_GET_REGS | SMC64;
+const MEM_LEND_64: u32 = ffa::MEM_LEND | SMC64;
 const MEM_SHARE_64: u32 = ffa::MEM_SHARE | SMC64;
 const MEM_RETRIEVE_REQ_64: u32 = ffa::MEM_RETRIEVE_REQ | SMC64;
 

@@ -6,7 +6,7 @@ use crate::parameters::{File, Parameters};
 use crate::transport::Smc;
 use crate::{expect, expect_eq, failure, memory};
 use remoteproc_abi::door_d::{Answer, LoadArguments, Request, StopMode};
-use remoteproc_abi::memory_descriptor::{Constituent, write_share};
+use remoteproc_abi::memory_descriptor::{Constituent, write_lend, write_share};
 use remoteproc_abi::result::TeeResult;
 use remoteproc_refusal::{Class, Refusal};
 use remoteproc_shim::ffa::{BufferPair, FfaTee, FfaTransport, Registers, Status};
@@ -20,6 +20,7 @@ pub type FfaError = remoteproc_shim::ffa::Error;
 const FFA_ERROR: u32 = 0x8400_0060;
 const FFA_SUCCESS_32: u32 = 0x8400_0061;
 const FFA_SUCCESS_64: u32 = 0xC400_0061;
+const FFA_MEM_LEND: u32 = 0xC400_0072;
 const FFA_MEM_SHARE: u32 = 0xC400_0073;
 const FFA_MEM_RECLAIM: u32 = 0x8400_0077;
 
@@ -143,15 +144,47 @@ impl Context {
 
     /// Shares by a descriptor as it stands.
     pub fn share_descriptor(&mut self, descriptor: &[u8]) -> Outcome<Result<u64, Status>> {
+        self.transfer(FFA_MEM_SHARE, descriptor)
+    }
+
+    /// FFA_MEM_SHARE or FFA_MEM_LEND with a descriptor in one piece.
+    fn transfer(&mut self, function: u32, descriptor: &[u8]) -> Outcome<Result<u64, Status>> {
         expect!(self.client.tee().buffers().write(descriptor), "the descriptor exceeds the TX buffer");
         let length = descriptor.len() as u64;
-        let answer = self.try_call(FFA_MEM_SHARE, &[length, length])?;
+        let answer = self.try_call(function, &[length, length])?;
         Ok(answer.map(|answer| answer[3] << 32 | answer[2] & 0xFFFF_FFFF))
     }
 
     /// Shares ranges that the SPMC has to take.
     pub fn share_good(&mut self, ranges: &[Constituent]) -> Outcome<u64> {
         self.share(ranges)?.map_err(|status| failure!("FFA_MEM_SHARE is answered {status}"))
+    }
+
+    /// Shares one range more than the shim's descriptors can have; the SPMC has to take them.
+    pub fn share_surplus(&mut self, ranges: &[Constituent]) -> Outcome<u64> {
+        let (last, most) = ranges.split_last().ok_or_else(|| failure!("no ranges"))?;
+        let mut descriptor = [0; 4096];
+        let (owner, borrower) = (self.client.tee().own_id(), self.client.tee().service().partition);
+        let length =
+            write_share(&mut descriptor, owner, borrower, most).map_err(|error| failure!("{error}"))?;
+        // The composite descriptor is at 80: total pages and number of ranges.
+        let pages: u32 = ranges.iter().map(|range| range.page_count).sum();
+        descriptor[80..84].copy_from_slice(&pages.to_le_bytes());
+        descriptor[84..88].copy_from_slice(&(ranges.len() as u32).to_le_bytes());
+        descriptor[length..length + 8].copy_from_slice(&last.address.to_le_bytes());
+        descriptor[length + 8..length + 12].copy_from_slice(&last.page_count.to_le_bytes());
+        let shared = self.share_descriptor(&descriptor[..length + 16])?;
+        shared.map_err(|status| failure!("FFA_MEM_SHARE is answered {status}"))
+    }
+
+    /// Lends ranges; the SPMC has to take them.
+    pub fn lend_good(&mut self, ranges: &[Constituent]) -> Outcome<u64> {
+        let mut descriptor = [0; 4096];
+        let (owner, borrower) = (self.client.tee().own_id(), self.client.tee().service().partition);
+        let length =
+            write_lend(&mut descriptor, owner, borrower, ranges).map_err(|error| failure!("{error}"))?;
+        let handle = self.transfer(FFA_MEM_LEND, &descriptor[..length])?;
+        handle.map_err(|status| failure!("FFA_MEM_LEND is answered {status}"))
     }
 
     /// Takes memory back; the partition must not hold it any more.

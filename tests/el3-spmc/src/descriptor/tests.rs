@@ -39,7 +39,7 @@ const TWO: [(u64, u32); 2] = [(0x4100_0000, 2), (0x4200_0000, 3)];
 #[test]
 fn a_good_share_in_both_formats() {
     for size in [16, 32] {
-        let share = decode_share(&share_bytes(size, &TWO), size).unwrap();
+        let share = decode_share(&share_bytes(size, &TWO), size, Kind::Share).unwrap();
         assert_eq!(share.entry.receiver, 0x8001);
         assert_eq!(share.constituents.len(), 2);
         assert_eq!(share.constituents[1], Constituent { address: 0x4200_0000, pages: 3 });
@@ -50,17 +50,17 @@ fn a_good_share_in_both_formats() {
 fn every_truncation_of_a_share_is_refused() {
     let bytes = share_bytes(32, &TWO);
     for length in 0..bytes.len() {
-        assert!(decode_share(&bytes[..length], 32).is_err(), "length {length}");
+        assert!(decode_share(&bytes[..length], 32, Kind::Share).is_err(), "length {length}");
     }
     let mut longer = bytes.clone();
     longer.push(0);
-    assert!(decode_share(&longer, 32).is_err());
+    assert!(decode_share(&longer, 32, Kind::Share).is_err());
 }
 
 fn broken_share(offset: usize, data: &[u8]) -> Refusal {
     let mut bytes = share_bytes(32, &TWO);
     bytes[offset..offset + data.len()].copy_from_slice(data);
-    decode_share(&bytes, 32).unwrap_err()
+    decode_share(&bytes, 32, Kind::Share).unwrap_err()
 }
 
 #[test]
@@ -94,11 +94,25 @@ fn each_rule_of_a_share() {
 }
 
 #[test]
+fn a_lend_leaves_the_attributes_to_the_borrower() {
+    let mut bytes = share_bytes(32, &TWO);
+    assert_eq!(decode_share(&bytes, 32, Kind::Lend).unwrap_err().rule, "lend-attributes");
+    bytes[2] = 0;
+    assert_eq!(decode_share(&bytes, 32, Kind::Lend).unwrap().kind, Kind::Lend);
+    assert_eq!(decode_share(&bytes, 32, Kind::Share).unwrap_err().rule, "share-attributes");
+    bytes[4] = 1;
+    assert_eq!(decode_share(&bytes, 32, Kind::Lend).unwrap_err().rule, "share-flags");
+}
+
+#[test]
 fn too_many_ranges() {
     let ranges: std::vec::Vec<(u64, u32)> =
         (0..MAXIMUM_RANGES as u64 + 1).map(|index| (0x4000_0000 + index * 0x2000, 1)).collect();
-    assert!(decode_share(&share_bytes(16, &ranges[1..]), 16).is_ok());
-    assert_eq!(decode_share(&share_bytes(16, &ranges), 16).unwrap_err().error, FfaError::NoMemory);
+    assert!(decode_share(&share_bytes(16, &ranges[1..]), 16, Kind::Share).is_ok());
+    assert_eq!(
+        decode_share(&share_bytes(16, &ranges), 16, Kind::Share).unwrap_err().error,
+        FfaError::NoMemory
+    );
 }
 
 #[test]
@@ -125,6 +139,7 @@ fn response_layout() {
     let constituents =
         [Constituent { address: 0x4100_0000, pages: 2 }, Constituent { address: 0x1000, pages: 5 }];
     let response = Response {
+        kind: Kind::Share,
         sender: 0,
         receiver: 0x8001,
         attributes: 0x6f,

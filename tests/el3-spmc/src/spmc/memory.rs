@@ -1,6 +1,6 @@
 //! Memory sharing calls. A descriptor is copied once out of the caller's buffer, then checked and used from the copy.
 use super::{Answer, Call, Mailbox, NORMAL_WORLD_ID, PARTITION_ID, Spmc};
-use crate::descriptor::{self, BUFFER_SIZE, Constituent};
+use crate::descriptor::{self, BUFFER_SIZE, Constituent, Kind};
 use crate::error::{FfaError, Refusal};
 use crate::function::ffa;
 use crate::machine::{Machine, World};
@@ -45,12 +45,17 @@ impl Spmc<'_> {
         self.endpoint(world).mailbox.ok_or(Refusal::invalid("tx-not-mapped", "the caller has no TX buffer"))
     }
 
-    /// FFA_MEM_SHARE of the normal world.
-    pub(super) fn share(&mut self, machine: &mut dyn Machine, call: &Call<'_>) -> Result<Answer, Refusal> {
+    /// FFA_MEM_SHARE or FFA_MEM_LEND of the normal world.
+    pub(super) fn share(
+        &mut self,
+        machine: &mut dyn Machine,
+        call: &Call<'_>,
+        kind: Kind,
+    ) -> Result<Answer, Refusal> {
         let mut buffer = [0; BUFFER_SIZE];
         let bytes = self.copy_descriptor(machine, call, &mut buffer)?;
         let entry_size = descriptor::endpoint_descriptor_size(self.version_of(call.world));
-        let share = descriptor::decode_share(bytes, entry_size)?;
+        let share = descriptor::decode_share(bytes, entry_size, kind)?;
         if share.header.sender != NORMAL_WORLD_ID {
             return Err(Refusal::invalid("share-sender", "the sender is not the caller"));
         }

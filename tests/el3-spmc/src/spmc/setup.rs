@@ -1,7 +1,7 @@
 //! Calls that set an endpoint up: version, features, buffers, partition information.
 use super::{
     Answer, Call, DIRECT_REQ_32, DIRECT_REQ_64, DIRECT_REQ2_64, DIRECT_RESP_32, DIRECT_RESP_64,
-    DIRECT_RESP2_64, Endpoint, MEM_RETRIEVE_REQ_64, MEM_SHARE_64, Mailbox, PARTITION_ID,
+    DIRECT_RESP2_64, Endpoint, MEM_LEND_64, MEM_RETRIEVE_REQ_64, MEM_SHARE_64, Mailbox, PARTITION_ID,
     PARTITION_INFO_GET_REGS_64, RXTX_MAP_64, Spmc,
 };
 use crate::error::{FfaError, Refusal};
@@ -80,7 +80,9 @@ impl Spmc<'_> {
             | DIRECT_RESP_64
             | DIRECT_REQ2_64
             | DIRECT_RESP2_64 => true,
-            ffa::RUN | ffa::MEM_SHARE | MEM_SHARE_64 | ffa::MEM_RECLAIM => !secure,
+            ffa::RUN | ffa::MEM_SHARE | MEM_SHARE_64 | ffa::MEM_LEND | MEM_LEND_64 | ffa::MEM_RECLAIM => {
+                !secure
+            }
             ffa::MSG_WAIT
             | ffa::CONSOLE_LOG
             | super::CONSOLE_LOG_64

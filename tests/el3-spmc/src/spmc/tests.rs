@@ -221,10 +221,11 @@ fn features_and_ids() {
     for (asked, property) in [(ffa::RXTX_MAP, 0x10000), (RXTX_MAP_64, 0x10000), (DIRECT_REQ_64, 0)] {
         assert_eq!(bench.normal(&[ffa::FEATURES.into(), asked.into()])[..3], [OK, 0, property]);
     }
-    for asked in [DIRECT_REQ_32, DIRECT_RESP_32, DIRECT_REQ2_64, DIRECT_RESP2_64] {
+    for asked in [DIRECT_REQ_32, DIRECT_RESP_32, DIRECT_REQ2_64, DIRECT_RESP2_64, ffa::MEM_LEND, MEM_LEND_64]
+    {
         assert_eq!(bench.normal(&[ffa::FEATURES.into(), asked.into()])[..3], [OK, 0, 0]);
     }
-    for asked in [ffa::MEM_LEND, ffa::MSG_SEND_DIRECT_REQ2, ffa::YIELD, 1, 2, 3] {
+    for asked in [ffa::MEM_DONATE, ffa::MSG_SEND_DIRECT_REQ2, ffa::YIELD, 1, 2, 3] {
         assert_eq!(bench.normal(&[ffa::FEATURES.into(), asked.into()])[..3], [ERROR, 0, NOT_SUPPORTED]);
     }
     assert_eq!(bench.secure(&[ffa::FEATURES.into(), ffa::MEM_RETRIEVE_REQ.into(), 2])[..3], [OK, 0, 6]);
@@ -332,7 +333,7 @@ fn requests_that_are_refused() {
         ([ffa::MSG_WAIT.into(), 0, 0], NOT_SUPPORTED),
         ([ffa::RUN.into(), 0x8001_0000, 0], DENIED),
         ([ffa::RUN.into(), 0x8001_0001, 0], INVALID),
-        ([ffa::MEM_LEND.into(), 112, 112], NOT_SUPPORTED),
+        ([ffa::MEM_LEND.into(), 112, 112], INVALID),
         ([ffa::MEM_DONATE.into(), 112, 112], NOT_SUPPORTED),
         ([ffa::MEM_FRAG_TX.into(), 0, 0], NOT_SUPPORTED),
         ([ffa::MEM_RETRIEVE_REQ.into(), 80, 80], NOT_SUPPORTED),
@@ -724,4 +725,34 @@ fn two_uuids_are_two_descriptors_for_a_caller_that_speaks_1_2() {
     bench.normal(&[ffa::VERSION.into(), 0x10001]);
     assert_eq!(bench.normal(&[ffa::PARTITION_INFO_GET.into(), 0, 0, 0, 0, 1])[..4], [OK, 0, 1, 0]);
     assert_eq!(bench.normal(&[ffa::PARTITION_INFO_GET.into(), 5, 6, 7, 8, 1])[..4], [OK, 0, 1, 0]);
+}
+
+#[test]
+fn lent_memory_from_birth_to_end() {
+    let mut bench = Bench::ready();
+    let mut bytes = share_bytes(32, &[(0x4100_0000, 4)]);
+    bytes[2] = 0;
+    bench.machine.write(NS_TX, &bytes);
+    let answer = bench.normal(&[MEM_LEND_64.into(), 112, 112]);
+    assert_eq!(answer[0], OK);
+    let handle = answer[2] | answer[3] << 32;
+    bench.request();
+    assert_eq!(bench.retrieve(handle)[..3], [ERROR, 0, INVALID]);
+    assert_eq!(bench.rules().len(), 0, "the client said that it was shared");
+    let mut request = retrieve_bytes(32, handle);
+    request[4] = 2 << 3;
+    bench.machine.write(SP_TX, &request);
+    let retrieve = [ffa::MEM_RETRIEVE_REQ.into(), 80, 80];
+    assert_eq!(bench.secure(&retrieve)[..3], [ERROR, 0, INVALID]);
+    assert_eq!(bench.rules(), ["retrieve-lend-instruction"]);
+    request[50] = 6;
+    bench.machine.write(SP_TX, &request);
+    assert_eq!(bench.secure(&retrieve)[..3], [ffa::MEM_RETRIEVE_RESP.into(), 112, 112]);
+    let mut response = [0; 112];
+    bench.machine.read(SP_RX, &mut response);
+    assert_eq!((&response[2..5], response[50]), (&[0x6f, 0, 2 << 3][..], 6));
+    assert_eq!(bench.reclaim(handle)[..3], [ERROR, 0, DENIED]);
+    assert_eq!(bench.relinquish(handle)[0], OK);
+    assert_eq!(bench.reclaim(handle)[0], OK);
+    assert_eq!(bench.rules().len(), 0);
 }

@@ -1,6 +1,7 @@
 //! The system tests, one theme a file.
 mod addresses;
 mod discovery;
+mod families;
 mod firmware;
 mod flips;
 mod lifecycle;
@@ -17,6 +18,7 @@ use crate::parameters::Parameters;
 const THEMES: &[&[Case]] = &[
     discovery::CASES,
     requests::CASES,
+    families::CASES,
     lifecycle::CASES,
     sharing::CASES,
     addresses::CASES,
