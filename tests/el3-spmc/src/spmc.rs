@@ -13,6 +13,7 @@ use core::fmt;
 use crate::console_log::ConsoleLog;
 use crate::descriptor::Kind;
 use crate::error::{FfaError, Refusal};
+use crate::fragments::Fragments;
 use crate::function::{SMC64, architecture, ffa, fixture, psci};
 use crate::machine::{Machine, World, violate};
 use crate::manifest::Manifest;
@@ -165,6 +166,7 @@ enum ContextState {
 pub struct Spmc<'s> {
     manifest: Manifest,
     shares: &'s mut ShareTable,
+    fragments: &'s mut Fragments,
     normal: Endpoint,
     partition: Endpoint,
     contexts: [ContextState; PROCESSORS],
@@ -176,10 +178,11 @@ pub struct Spmc<'s> {
 
 impl<'s> Spmc<'s> {
     /// An SPMC for the partition with this manifest, which is about to be entered.
-    pub fn new(manifest: Manifest, shares: &'s mut ShareTable) -> Self {
+    pub fn new(manifest: Manifest, shares: &'s mut ShareTable, fragments: &'s mut Fragments) -> Self {
         Self {
             manifest,
             shares,
+            fragments,
             normal: Endpoint::default(),
             partition: Endpoint::default(),
             contexts: [ContextState::Initializing; PROCESSORS],
@@ -288,6 +291,8 @@ impl<'s> Spmc<'s> {
             (ffa::CONSOLE_LOG | CONSOLE_LOG_64, World::Secure) => self.console_log(machine, call),
             (ffa::MEM_SHARE | MEM_SHARE_64, World::Normal) => self.share(machine, call, Kind::Share),
             (ffa::MEM_LEND | MEM_LEND_64, World::Normal) => self.share(machine, call, Kind::Lend),
+            (ffa::MEM_FRAG_TX, World::Normal) => self.fragment(machine, call),
+            (ffa::MEM_FRAG_RX, World::Secure) => self.next_fragment(machine, call),
             (ffa::MEM_RECLAIM, World::Normal) => self.reclaim(call),
             (ffa::MEM_RETRIEVE_REQ | MEM_RETRIEVE_REQ_64, World::Secure) => self.retrieve(machine, call),
             (ffa::MEM_RELINQUISH, World::Secure) => self.relinquish(machine, call),

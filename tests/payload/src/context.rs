@@ -23,6 +23,8 @@ const FFA_SUCCESS_64: u32 = 0xC400_0061;
 const FFA_MEM_LEND: u32 = 0xC400_0072;
 const FFA_MEM_SHARE: u32 = 0xC400_0073;
 const FFA_MEM_RECLAIM: u32 = 0x8400_0077;
+const FFA_MEM_FRAG_RX: u32 = 0x8400_007A;
+const FFA_MEM_FRAG_TX: u32 = 0x8400_007B;
 
 /// What the cases share.
 pub struct Context {
@@ -175,6 +177,51 @@ impl Context {
         descriptor[length + 8..length + 12].copy_from_slice(&last.page_count.to_le_bytes());
         let shared = self.share_descriptor(&descriptor[..length + 16])?;
         shared.map_err(|status| failure!("FFA_MEM_SHARE is answered {status}"))
+    }
+
+    /// Shares single pages, `stride` bytes apart, by a descriptor in fragments of at most one buffer; the SPMC has to take them.
+    pub fn share_in_fragments(&mut self, first: u64, count: u32, stride: u64) -> Outcome<u64> {
+        let mut fragment = [0; 4096];
+        let (owner, borrower) = (self.client.tee().own_id(), self.client.tee().service().partition);
+        let page = Constituent { address: first, page_count: 1 };
+        let front =
+            write_share(&mut fragment, owner, borrower, &[page]).map_err(|error| failure!("{error}"))? - 16;
+        // The composite descriptor is at 80: total pages and number of ranges.
+        fragment[80..84].copy_from_slice(&count.to_le_bytes());
+        fragment[84..88].copy_from_slice(&count.to_le_bytes());
+        let total = front as u64 + u64::from(count) * 16;
+        let mut call = [total, 0, 0, 0];
+        let mut function = FFA_MEM_SHARE;
+        let mut place = front;
+        for index in 0..u64::from(count) {
+            fragment[place..place + 8].copy_from_slice(&(first + index * stride).to_le_bytes());
+            fragment[place + 8..place + 16].copy_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0]);
+            place += 16;
+            let last = index + 1 == count.into();
+            if place < fragment.len() && !last {
+                continue;
+            }
+            expect!(
+                self.client.tee().buffers().write(&fragment[..place]),
+                "the fragment exceeds the TX buffer"
+            );
+            call[if function == FFA_MEM_SHARE { 1 } else { 2 }] = place as u64;
+            let answer = self.call(function, &call);
+            let (expected, handle) = if last {
+                (FFA_SUCCESS_32, [answer[2], answer[3]])
+            } else {
+                (FFA_MEM_FRAG_RX, [answer[1], answer[2]])
+            };
+            expect_eq!(answer[0] as u32, expected, "the answer to a fragment");
+            if last {
+                return Ok(handle[1] << 32 | handle[0] & 0xFFFF_FFFF);
+            }
+            expect_eq!(answer[3], front as u64 + (index + 1) * 16, "the bytes that the SPMC has");
+            function = FFA_MEM_FRAG_TX;
+            call = [handle[0], handle[1], 0, 0];
+            place = 0;
+        }
+        Err(failure!("no ranges"))
     }
 
     /// Lends ranges; the SPMC has to take them.

@@ -80,15 +80,20 @@ impl Spmc<'_> {
             | DIRECT_RESP_64
             | DIRECT_REQ2_64
             | DIRECT_RESP2_64 => true,
-            ffa::RUN | ffa::MEM_SHARE | MEM_SHARE_64 | ffa::MEM_LEND | MEM_LEND_64 | ffa::MEM_RECLAIM => {
-                !secure
-            }
+            ffa::RUN
+            | ffa::MEM_SHARE
+            | MEM_SHARE_64
+            | ffa::MEM_LEND
+            | MEM_LEND_64
+            | ffa::MEM_FRAG_TX
+            | ffa::MEM_RECLAIM => !secure,
             ffa::MSG_WAIT
             | ffa::CONSOLE_LOG
             | super::CONSOLE_LOG_64
             | ffa::MEM_RETRIEVE_REQ
             | MEM_RETRIEVE_REQ_64
             | ffa::MEM_RETRIEVE_RESP
+            | ffa::MEM_FRAG_RX
             | ffa::MEM_RELINQUISH => secure,
             _ => false,
         };

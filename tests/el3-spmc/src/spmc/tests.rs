@@ -91,7 +91,8 @@ impl Bench {
     /// The partition with this manifest is about to start.
     fn with(manifest: Manifest) -> Self {
         let shares = Box::leak(Box::new(ShareTable::new()));
-        Self { spmc: Spmc::new(manifest, shares), machine: Fake::default() }
+        let fragments = Box::leak(Box::new(Fragments::new()));
+        Self { spmc: Spmc::new(manifest, shares, fragments), machine: Fake::default() }
     }
 
     /// Both sides initialized, the partition waiting.
@@ -335,7 +336,8 @@ fn requests_that_are_refused() {
         ([ffa::RUN.into(), 0x8001_0001, 0], INVALID),
         ([ffa::MEM_LEND.into(), 112, 112], INVALID),
         ([ffa::MEM_DONATE.into(), 112, 112], NOT_SUPPORTED),
-        ([ffa::MEM_FRAG_TX.into(), 0, 0], NOT_SUPPORTED),
+        ([ffa::MEM_FRAG_TX.into(), 0, 0], INVALID),
+        ([ffa::MEM_FRAG_RX.into(), 0, 0], NOT_SUPPORTED),
         ([ffa::MEM_RETRIEVE_REQ.into(), 80, 80], NOT_SUPPORTED),
         ([ffa::CONSOLE_LOG.into(), 1, 65], NOT_SUPPORTED),
         ([0x8400_00ef, 0, 0], NOT_SUPPORTED),
@@ -541,10 +543,12 @@ fn lengths_of_descriptors() {
     let share = u64::from(MEM_SHARE_64);
     for (arguments, error) in [
         ([share, 112, 113, 0], INVALID),
-        ([share, 112, 96, 0], NOT_SUPPORTED),
+        ([share, 112, 80, 0], INVALID),
+        ([share, 112, 100, 0], INVALID),
         ([share, 113, 113, 0], INVALID),
         ([share, 0, 0, 0], INVALID),
         ([share, 5000, 5000, 0], INVALID),
+        ([share, 81_936, 4096, 0], FfaError::NoMemory.register()),
         ([share, 0xffff_ffff, 0xffff_ffff, 0], INVALID),
         ([share, 112, 112, 0x4100_0000], INVALID),
     ] {
@@ -755,4 +759,98 @@ fn lent_memory_from_birth_to_end() {
     assert_eq!(bench.relinquish(handle)[0], OK);
     assert_eq!(bench.reclaim(handle)[0], OK);
     assert_eq!(bench.rules().len(), 0);
+}
+
+impl Bench {
+    /// Sends the rest of a descriptor in fragments of these lengths; returns the last answer.
+    fn fragments(&mut self, bytes: &[u8], first: usize, rest: &[usize]) -> Registers {
+        self.machine.write(NS_TX, &bytes[..first]);
+        let mut answer = self.normal(&[MEM_SHARE_64.into(), bytes.len() as u64, first as u64]);
+        let mut done = first;
+        for length in rest {
+            assert_eq!(answer[0], ffa::MEM_FRAG_RX.into());
+            assert_eq!(answer[3], done as u64);
+            self.machine.write(NS_TX, &bytes[done..done + length]);
+            answer = self.normal(&[ffa::MEM_FRAG_TX.into(), answer[1], answer[2], *length as u64]);
+            done += length;
+        }
+        answer
+    }
+}
+
+/// Single pages with holes between them.
+fn pages(count: u64) -> Vec<(u64, u32)> {
+    (0..count).map(|index| (0x4100_0000 + index * 0x2000, 1)).collect()
+}
+
+#[test]
+fn a_long_share_goes_in_and_out_in_fragments() {
+    let mut bench = Bench::ready();
+    let bytes = share_bytes(32, &pages(500));
+    assert_eq!(bytes.len(), 8096);
+    let answer = bench.fragments(&bytes, 96, &[4096, 16, 3888]);
+    assert_eq!(answer[0], OK);
+    let handle = answer[2] | answer[3] << 32;
+    bench.request();
+    assert_eq!(bench.retrieve(handle)[..3], [ffa::MEM_RETRIEVE_RESP.into(), 8096, 4096]);
+    let mut fetched = vec![0; 8096];
+    bench.machine.read(SP_RX, &mut fetched[..4096]);
+    let frag_rx = |bench: &mut Bench, handle: u64, offset: u64, last: u64| {
+        let words = [ffa::MEM_FRAG_RX.into(), handle & 0xffff_ffff, handle >> 32, offset, last];
+        bench.secure(&words)
+    };
+    assert_eq!(frag_rx(&mut bench, handle, 4096, 0)[..3], [ERROR, 0, BUSY]);
+    assert_eq!(bench.rules(), ["rx-not-released"]);
+    assert_eq!(bench.secure(&[ffa::RX_RELEASE.into()])[0], OK);
+    for (other, offset, last, rule) in [
+        (1, 4096, 0, "fetch-handle"),
+        (0, 4080, 0, "fetch-offset"),
+        (0, 0, 0, "fetch-offset"),
+        (0, 4096, 1, "fetch-reserved"),
+    ] {
+        assert_eq!(frag_rx(&mut bench, handle ^ other, offset, last)[..3], [ERROR, 0, INVALID]);
+        assert_eq!(bench.rules(), [rule]);
+    }
+    assert_eq!(bench.relinquish(handle)[..3], [ERROR, 0, INVALID]);
+    assert_eq!(bench.rules(), ["relinquish-fragments"]);
+    assert_eq!(bench.retrieve(handle)[..3], [ERROR, 0, BUSY]);
+    assert_eq!(bench.rules(), ["retrieve-fragments"]);
+    let answer = frag_rx(&mut bench, handle, 4096, 0);
+    assert_eq!(answer[..4], [ffa::MEM_FRAG_TX.into(), handle & 0xffff_ffff, handle >> 32, 4000]);
+    bench.machine.read(SP_RX, &mut fetched[4096..]);
+    assert_eq!(fetched[96..], bytes[96..], "the ranges");
+    assert_eq!(bench.secure(&[ffa::RX_RELEASE.into()])[0], OK);
+    assert_eq!(frag_rx(&mut bench, handle, 8096, 0)[..3], [ERROR, 0, INVALID]);
+    assert_eq!(bench.rules(), ["fetch-handle"]);
+    assert_eq!(bench.relinquish(handle)[0], OK);
+    assert_eq!(bench.reclaim(handle)[0], OK);
+    assert_eq!(bench.rules().len(), 0);
+}
+
+#[test]
+fn a_wrong_fragment_ends_the_share() {
+    let bytes = share_bytes(32, &pages(500));
+    for (word, value) in [(1, 0), (3, 0), (3, 24), (3, 4112), (3, 8016), (4, 1 << 16), (4, 1), (5, 1)] {
+        let mut bench = Bench::ready();
+        let answer = bench.fragments(&bytes, 96, &[]);
+        let mut call = [ffa::MEM_FRAG_TX.into(), answer[1], answer[2], 4096, 0, 0];
+        call[word] = value;
+        assert_eq!(bench.normal(&call)[..3], [ERROR, 0, INVALID], "w{word} {value}");
+        assert_eq!(bench.spmc.shares.shared(), 0);
+        if word != 1 {
+            call = [ffa::MEM_FRAG_TX.into(), answer[1], answer[2], 4096, 0, 0];
+            assert_eq!(bench.normal(&call)[..3], [ERROR, 0, INVALID], "it has ended");
+        }
+    }
+    // Ranges are checked over all fragments.
+    let mut bench = Bench::ready();
+    let mut twice = pages(500);
+    twice[499] = twice[0];
+    let answer = bench.fragments(&share_bytes(32, &twice), 4096, &[4000]);
+    assert_eq!(answer[..3], [ERROR, 0, INVALID]);
+    // The longest descriptor.
+    let most = share_bytes(32, &pages(5114));
+    assert_eq!(most.len(), 20 * 4096);
+    assert_eq!(bench.fragments(&most, 4096, &[4096; 19])[0], OK);
+    assert_eq!(bench.machine.violations, 0);
 }

@@ -14,6 +14,7 @@ crate::cases! { "scattered":
     mixed_lengths
     most_ranges
     one_range_too_many
+    fragments_are_refused_and_come_back
     swapped_pages_are_refused
 }
 
@@ -96,6 +97,20 @@ fn one_range_too_many(context: &mut Context) -> Outcome {
     let outcome = context.expect_refusal(answer, Refusal::TooManyRanges);
     context.reclaim(handle)?;
     outcome
+}
+
+/// Such a description takes several fragments, to the SPMC and from it. The partition reads it to its end, because only then the
+/// SPMC takes the memory back, and refuses it.
+fn fragments_are_refused_and_come_back(context: &mut Context) -> Outcome {
+    // A little into the second fragment, two fragments, and as many as SPMCs take.
+    for count in [251, 500, 5_114] {
+        let handle = context.share_in_fragments(memory::SCRATCH.start, count, STRIDE)?;
+        let answer = context.load_handle(handle, 0x1000, 0)?;
+        let outcome = context.expect_refusal(answer, Refusal::TooManyRanges);
+        context.reclaim(handle)?;
+        outcome?;
+    }
+    Ok(())
 }
 
 /// The order of the ranges is the order of the bytes.
