@@ -8,6 +8,7 @@
 //! | watch | demo | physical address of a word of the window to watch |
 //! | no-start | demo | `1`: load, show the resource table, release |
 //! | test | test | prefix of the names to run; repeatable; all if absent |
+//! | seed | test | number that the fuzzer begins with |
 //! | sample, second | test | files that load |
 //! | firmware | test | this project's own firmware |
 //! | vector | test | file and what has to happen to it: `load`, `before:REFUSAL` or `after:REFUSAL` (the claim); repeatable |

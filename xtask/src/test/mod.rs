@@ -35,6 +35,9 @@ const GROUPS: [Group; 9] = [
 pub struct Options {
     /// One group, or a part of one: GROUP or GROUP:TEXT, as in `system:sharing::` or `demo:05`
     filter: Option<String>,
+    /// What the fuzzer of the system tests begins with, instead of its fixed seed
+    #[arg(long)]
+    seed: Option<u64>,
     /// List the groups
     #[arg(long)]
     list: bool,
@@ -47,6 +50,8 @@ struct Suite {
     images: Option<Result<Images, String>>,
     /// The part of the group that is wanted, if not all of it.
     part: Option<String>,
+    /// What the fuzzer begins with, if not with its own.
+    seed: Option<u64>,
     tally: Tally,
 }
 
@@ -93,7 +98,8 @@ pub fn run(options: &Options) -> Result<u8> {
     let workspace = Workspace::find()?;
     setup::ensure_components();
     let toolchain = setup::ensure()?;
-    let mut suite = Suite { workspace, toolchain, images: None, part, tally: Tally::default() };
+    let mut suite =
+        Suite { workspace, toolchain, images: None, part, seed: options.seed, tally: Tally::default() };
     for (name, what, checks) in GROUPS {
         if group.is_some_and(|group| group != name) {
             continue;

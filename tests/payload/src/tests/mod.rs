@@ -4,6 +4,7 @@ mod discovery;
 mod families;
 mod firmware;
 mod flips;
+mod fuzz;
 mod lifecycle;
 mod requests;
 mod scattered;
@@ -25,6 +26,7 @@ const THEMES: &[&[Case]] = &[
     scattered::CASES,
     flips::CASES,
     firmware::CASES,
+    fuzz::CASES,
 ];
 
 /// Runs what the parameters choose and prints the end line.
