@@ -854,3 +854,42 @@ fn a_wrong_fragment_ends_the_share() {
     assert_eq!(bench.fragments(&most, 4096, &[4096; 19])[0], OK);
     assert_eq!(bench.machine.violations, 0);
 }
+
+#[test]
+fn each_side_has_the_endpoint_descriptors_of_its_version() {
+    let size = |version: u64| if version == 0x10002 { 32 } else { 16 };
+    for (partition, client) in
+        [(0x10001, 0x10001), (0x10001, 0x10002), (0x10002, 0x10001), (0x10002, 0x10002)]
+    {
+        let mut bench = Bench::cold();
+        bench.secure(&[ffa::VERSION.into(), partition]);
+        assert_eq!(bench.secure(&[RXTX_MAP_64.into(), SP_TX, SP_RX, 1])[0], OK);
+        bench.waits();
+        bench.normal(&[ffa::VERSION.into(), client]);
+        assert_eq!(bench.normal(&[RXTX_MAP_64.into(), NS_TX, NS_RX, 1])[0], OK);
+        assert_eq!(
+            bench.share(&share_bytes(48 - size(client), &[(0x4100_0000, 1)]))[..3],
+            [ERROR, 0, INVALID]
+        );
+        let bytes = share_bytes(size(client), &pages(300));
+        let answer = bench.fragments(&bytes, 4096, &[bytes.len() - 4096]);
+        assert_eq!(answer[0], OK);
+        let handle = answer[2] | answer[3] << 32;
+        bench.request();
+        let retrieve = |bench: &mut Bench, size: usize| {
+            let bytes = retrieve_bytes(size, handle);
+            bench.machine.write(SP_TX, &bytes);
+            bench.secure(&[ffa::MEM_RETRIEVE_REQ.into(), bytes.len() as u64, bytes.len() as u64])
+        };
+        assert_eq!(retrieve(&mut bench, 48 - size(partition))[..3], [ERROR, 0, INVALID]);
+        assert_eq!(bench.rules(), ["descriptor-entry-size"]);
+        let total = 48 + size(partition) + 16 + 300 * 16;
+        let answer = retrieve(&mut bench, size(partition));
+        assert_eq!(answer[..3], [ffa::MEM_RETRIEVE_RESP.into(), total as u64, 4096]);
+        let mut head = [0; 64];
+        bench.machine.read(SP_RX, &mut head);
+        assert_eq!(head[24], size(partition) as u8, "the size of the endpoint descriptor");
+        assert_eq!(head[52], 48 + size(partition) as u8, "the offset of the composite descriptor");
+        assert_eq!(bench.rules().len(), 0);
+    }
+}
