@@ -174,6 +174,31 @@ pub fn write_share(
     receiver: u16,
     constituents: &[Constituent],
 ) -> Result<usize, DescriptorError> {
+    write_transaction(buffer, ATTRIBUTES_NORMAL, sender, receiver, constituents)
+}
+
+/// Writes the descriptor of an FFA_MEM_LEND with one borrower: as [`write_share`], but with the memory attributes left to the
+/// borrower, which a lender has to do. Returns its length in bytes.
+///
+/// # Errors
+/// As [`write_share`].
+pub fn write_lend(
+    buffer: &mut [u8],
+    sender: u16,
+    receiver: u16,
+    constituents: &[Constituent],
+) -> Result<usize, DescriptorError> {
+    write_transaction(buffer, 0, sender, receiver, constituents)
+}
+
+/// Writes the descriptor of a transaction that makes memory known to the SPMC.
+fn write_transaction(
+    buffer: &mut [u8],
+    attributes: u16,
+    sender: u16,
+    receiver: u16,
+    constituents: &[Constituent],
+) -> Result<usize, DescriptorError> {
     if constituents.len() > MAX_RANGES {
         return Err(DescriptorError::TooManyRanges);
     }
@@ -189,7 +214,7 @@ pub fn write_share(
     }
     let length = buffer.len();
     let composite_offset = (size_of::<Header>() + size_of::<Endpoint>()) as u32;
-    let rest = put(buffer, &header(sender, ATTRIBUTES_NORMAL, 0, 0))?;
+    let rest = put(buffer, &header(sender, attributes, 0, 0))?;
     let rest = put(rest, &endpoint(receiver, DATA_READ_WRITE, composite_offset))?;
     let mut rest = put(
         rest,

@@ -1,4 +1,5 @@
-//! The FF-A back end: talks to the partition by direct messages and lends it image memory by FFA_MEM_SHARE.
+//! The FF-A back end: talks to the partition by direct messages and gives it image memory to read by
+//! FFA_MEM_SHARE or FFA_MEM_LEND.
 //!
 //! Follows FF-A 1.2 (DEN0077) and its memory management protocol (DEN0140). Every answer is checked against what the
 //! specification allows for the call; numbers from the SPMC and the partition steer nothing unchecked.
@@ -8,7 +9,9 @@ mod memory;
 mod message;
 mod transport;
 
-pub use discovery::{PROPERTY_AARCH64, PROPERTY_RECEIVES_DIRECT_REQUESTS, Service};
+pub use discovery::{
+    PROPERTY_AARCH64, PROPERTY_RECEIVES_DIRECT_REQUESTS, PROPERTY_RECEIVES_DIRECT_REQUESTS_2, Service,
+};
 pub use error::{Error, Status, function_name};
 pub use transport::{BufferPair, FfaTransport, Registers};
 
@@ -30,11 +33,31 @@ pub struct Options {
     pub resumes: u32,
     /// Most repetitions of a call that is answered BUSY.
     pub busy: u32,
+    /// Lend image memory (FFA_MEM_LEND) instead of sharing it.
+    pub lend: bool,
+    /// Which direct messages to send.
+    pub family: Family,
+}
+
+/// A family of direct messages that the service takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// FFA_MSG_SEND_DIRECT_REQ, 64 bit.
+    #[default]
+    Direct,
+    /// FFA_MSG_SEND_DIRECT_REQ2, which names the service's UUID. Only where [`Service::takes_second_family`] says so.
+    Direct2,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ranges_per_share: MAX_RANGES, resumes: 1_000_000, busy: 10_000 }
+        Self {
+            ranges_per_share: MAX_RANGES,
+            resumes: 1_000_000,
+            busy: 10_000,
+            lend: false,
+            family: Family::Direct,
+        }
     }
 }
 
@@ -123,8 +146,8 @@ impl<T: FfaTransport, B: BufferPair> FfaTee<T, B> {
         &mut self.buffers
     }
 
-    /// Sends payload registers x3 to x7 in a 64-bit direct request and returns those of the answer, resuming the partition where
-    /// it was interrupted.
+    /// Sends payload registers (x3 to x7 of a 64-bit direct request, x4 to x8 of the second family) and returns those of the
+    /// answer, resuming the partition where it was interrupted.
     ///
     /// # Errors
     /// The partition has not answered, or not by the rules.
@@ -147,8 +170,14 @@ impl<T: FfaTransport, B: BufferPair> Tee for FfaTee<T, B> {
     fn share(&mut self, image: &[Constituent], offset: u64, total: u64) -> Result<Share, Error> {
         let piece = memory::piece(image, offset, total, self.options.ranges_per_share)?;
         let parties = memory::Parties { owner: self.own_id, borrower: self.service.partition };
-        let handle = memory::share(&mut self.transport, &mut self.buffers, parties, piece.ranges())?;
-        Ok(Share { handle, length: piece.length() })
+        let handle = memory::share(
+            &mut self.transport,
+            &mut self.buffers,
+            parties,
+            self.options.lend,
+            piece.ranges(),
+        )?;
+        Ok(Share { handle, length: piece.length(), lent: self.options.lend })
     }
 
     fn reclaim(&mut self, share: Share) -> Result<(), Error> {

@@ -170,7 +170,13 @@ impl<T: Tee> Remoteproc<T> {
     ) -> Result<u64, Failure<T>> {
         let request = Request::Load {
             processor: self.processor,
-            arguments: LoadArguments { handle: share.handle, total, offset, lent: false, one_call: false },
+            arguments: LoadArguments {
+                handle: share.handle,
+                total,
+                offset,
+                lent: share.lent,
+                one_call: false,
+            },
         };
         let end = offset.saturating_add(share.length).min(total);
         let mut done = offset;

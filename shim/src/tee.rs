@@ -9,6 +9,8 @@ pub struct Share {
     pub handle: u64,
     /// Bytes of the image that it holds, from the offset it was made for.
     pub length: u64,
+    /// The memory was lent rather than shared: LOAD_FW has to say so.
+    pub lent: bool,
 }
 
 /// A TEE that offers the service. Makes each call once: what to repeat, and how often, is the client's business.

@@ -69,7 +69,7 @@ proptest! {
         let mut pages = Pages::new();
         pages.receive = receive;
         let Ok(mut tee) = FfaTee::connect(transport, pages) else { return Ok(()) };
-        tee.set_options(Options { ranges_per_share: 1, resumes: 5, busy: 5 });
+        tee.set_options(Options { ranges_per_share: 1, resumes: 5, busy: 5, ..Options::default() });
         let mut client = Remoteproc::new(tee, 0);
         client.set_limits(Limits { busy: 5, idle: 5 });
         let image = [

@@ -18,7 +18,7 @@ type Client = Remoteproc<FfaTee<Script, Pages>>;
 
 fn client(ranges_per_share: usize, steps: impl IntoIterator<Item = Step>) -> Client {
     let mut tee = connected(steps);
-    tee.set_options(Options { ranges_per_share, resumes: 3, busy: 2 });
+    tee.set_options(Options { ranges_per_share, resumes: 3, busy: 2, ..Options::default() });
     let mut client = Remoteproc::new(tee, 0);
     client.set_limits(Limits { busy: 2, idle: 2 });
     client
@@ -177,4 +177,18 @@ fn memory_shorter_than_the_image_is_not_shared() {
     let mut client = client(200, []);
     let failure = client.load(&IMAGE, 0x8001, |_| ()).unwrap_err();
     assert_eq!(failure.error, Error::Tee(FfaError::Image));
+}
+
+/// Lent memory is told to the SPMC without attributes, and to the service with its flag.
+#[test]
+fn images_are_lent_where_that_is_wanted() {
+    let lend = (
+        registers(&[MEM_LEND, 96 + 48, 96 + 48]),
+        registers(&[SUCCESS, 0, HANDLE & 0xFFFF_FFFF, HANDLE >> 32]),
+    );
+    let load = (request(&[1 << 32 | 1, 0, HANDLE, TOTAL, 0]), response(&[0, TOTAL, TOTAL]));
+    let mut client = client(200, [lend, load, reclaim(HANDLE)]);
+    client.tee().set_options(Options { lend: true, ..Options::default() });
+    client.load(&IMAGE, TOTAL, |_| ()).unwrap();
+    assert_eq!(client.tee().buffers().transmit[2..4], [0, 0], "the memory attributes");
 }

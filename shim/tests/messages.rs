@@ -3,7 +3,7 @@ mod fake;
 use fake::*;
 use remoteproc_abi::door_d::StopMode;
 use remoteproc_refusal::Refusal;
-use remoteproc_shim::ffa::Error as FfaError;
+use remoteproc_shim::ffa::{Error as FfaError, Family, Options};
 use remoteproc_shim::{Error, LastError, Limits, Remoteproc, TableLocation};
 
 const BAD_STATE: u64 = 0xFFFF_0007;
@@ -119,4 +119,26 @@ fn answers_against_the_specification_are_refused() {
     }
     let outcome = client([(request(&[2, 1]), error(DENIED))]).start();
     assert_eq!(outcome.unwrap_err().to_string(), "FFA_MSG_SEND_DIRECT_REQ was answered DENIED (-6)");
+}
+
+/// The second family names the UUID, and its payload begins one register later; an answer of the other family is none.
+#[test]
+fn the_second_family_is_sent_where_that_is_wanted() {
+    let request = registers(&[DIRECT_REQ2, PARTITION, UUID_LOW, UUID_HIGH, 4, 1]);
+    let answer = |function| registers(&[function, PARTITION << 16, 0, 0, 0, 0x80a0_0000, 0x90]);
+    let mut reserved = answer(DIRECT_RESP2);
+    reserved[3] = 1;
+    let mut client = client([
+        (request, answer(DIRECT_RESP2)),
+        (request, registers(&[INTERRUPT, PARTITION << 16])),
+        (registers(&[RUN, PARTITION << 16]), answer(DIRECT_RESP2)),
+        (request, answer(DIRECT_RESP)),
+        (request, reserved),
+    ]);
+    client.tee().set_options(Options { family: Family::Direct2, ..Options::default() });
+    let table = TableLocation { address: 0x80a0_0000, size: 0x90 };
+    assert_eq!(client.resource_table(), Ok(Some(table)));
+    assert_eq!(client.resource_table(), Ok(Some(table)));
+    assert!(matches!(client.resource_table(), Err(Error::Tee(FfaError::Answer { .. }))));
+    assert!(matches!(client.resource_table(), Err(Error::Tee(FfaError::Response { flags: 1, .. }))));
 }

@@ -3,6 +3,8 @@
 use arm_ffa::{FfaError, FuncId};
 use remoteproc_abi::door_d;
 use remoteproc_abi::result::TeeResult;
+use remoteproc_abi::ts_rpc;
+use remoteproc_abi::{SERVICE_UUID, uuid_registers};
 use remoteproc_service::client_memory::EndpointId;
 
 /// Registers x0 to x17 of an FF-A call.
@@ -33,6 +35,8 @@ mod framework {
     pub(super) const VM_CREATED_RESPONSE: u32 = 5;
     pub(super) const VM_DESTROYED: u32 = 6;
     pub(super) const VM_DESTROYED_RESPONSE: u32 = 7;
+    /// Later requests, each answered with the next number: version (8), stop (10), live activation (12 and 14).
+    pub(super) const LATER_REQUESTS: [u32; 4] = [8, 10, 12, 14];
 }
 
 /// The endpoint ids that decide who may say what.
@@ -46,11 +50,11 @@ pub struct Identity {
 
 /// What stands behind the message loop.
 pub trait Service {
-    /// What requests get that come in by a door that is not open: 32-bit messages, and the second family of direct messages.
-    const CLOSED_DOOR: TeeResult = TeeResult::NotSupported;
-
     /// Answers a request of door D.
     fn handle(&mut self, client: EndpointId, request: &door_d::Registers) -> door_d::Registers;
+
+    /// Answers a request of door T.
+    fn handle_rpc(&mut self, client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers;
 }
 
 /// A service that has panicked: it answers everything with TARGET_DEAD.
@@ -58,10 +62,12 @@ pub trait Service {
 pub struct Dead;
 
 impl Service for Dead {
-    const CLOSED_DOOR: TeeResult = TeeResult::TargetDead;
-
     fn handle(&mut self, _client: EndpointId, _request: &door_d::Registers) -> door_d::Registers {
         door_d::Answer::of(TeeResult::TargetDead).encode()
+    }
+
+    fn handle_rpc(&mut self, _client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers {
+        door_t::answer_of_the_dead(request)
     }
 }
 
@@ -74,12 +80,18 @@ pub fn wait() -> Registers {
 /// Returns the next call: for a direct request the direct response of the same family and width, for anything else the wait.
 #[must_use]
 pub fn answer<S: Service>(identity: Identity, received: &Registers, service: &mut S) -> Registers {
+    let client = sender(received);
     // The function id is 32 bits wide; what is above it has no meaning.
     match low_half(received[0]) {
         DIRECT_REQUEST_32 => {
-            let (response, is_partition_message) =
+            let (mut response, is_partition_message) =
                 direct_response(identity, received, FuncId::MsgSendDirectResp32);
-            if is_partition_message { with_result(response, 3, S::CLOSED_DOOR) } else { response }
+            if is_partition_message {
+                let [_, _, _, request @ .., _, _, _, _, _, _, _, _, _, _] = *received;
+                let [_, _, _, payload @ .., _, _, _, _, _, _, _, _, _, _] = &mut response;
+                *payload = service.handle_rpc(client, &request.map(low_half)).map(u64::from);
+            }
+            response
         }
         DIRECT_REQUEST_64 => {
             let (mut response, is_partition_message) =
@@ -87,15 +99,22 @@ pub fn answer<S: Service>(identity: Identity, received: &Registers, service: &mu
             if is_partition_message {
                 let [_, _, _, request @ .., _, _, _, _, _, _, _, _, _, _] = *received;
                 let [_, _, _, payload @ .., _, _, _, _, _, _, _, _, _, _] = &mut response;
-                *payload = service.handle(sender(received), &request);
+                *payload = service.handle(client, &request);
             }
             response
         }
-        // Not offered by the manifest; an SPMC that delivers it all the same gets its answer.
         DIRECT_REQUEST_2 => {
             let mut response = with_function(FuncId::MsgSendDirectResp64_2);
             response[1] = reversed_route(identity, received);
-            with_result(response, 4, S::CLOSED_DOOR)
+            let [_, _, low, high, request @ .., _, _, _, _, _, _, _, _, _] = *received;
+            let [_, _, _, _, payload @ .., _, _, _, _, _, _, _, _, _] = &mut response;
+            // Not every SPMC looks at the UUID. Door D alone takes messages of this family.
+            *payload = if [low, high] == uuid_registers(SERVICE_UUID) {
+                service.handle(client, &request)
+            } else {
+                door_d::Answer::of(TeeResult::NotSupported).encode()
+            };
+            response
         }
         _ => wait(),
     }
@@ -148,6 +167,9 @@ fn framework_response(identity: Identity, sender: EndpointId, message: u32) -> (
         framework::VM_DESTROYED => {
             (framework::VM_DESTROYED_RESPONSE, if may_manage { success } else { denied })
         }
+        later if framework::LATER_REQUESTS.contains(&later) => {
+            (later.saturating_add(1), FfaError::NotSupported.into())
+        }
         unknown => (unknown, FfaError::NotSupported.into()),
     }
 }
@@ -156,14 +178,6 @@ fn framework_response(identity: Identity, sender: EndpointId, message: u32) -> (
 fn with_function(function: FuncId) -> Registers {
     let mut registers = [0; 18];
     registers[0] = u32::from(function).into();
-    registers
-}
-
-/// Puts a result into a payload register.
-fn with_result(mut registers: Registers, index: usize, result: TeeResult) -> Registers {
-    if let Some(register) = registers.get_mut(index) {
-        *register = u32::from(result).into();
-    }
     registers
 }
 
@@ -181,6 +195,8 @@ fn reversed_route(identity: Identity, received: &Registers) -> u64 {
 const fn low_half(register: u64) -> u32 {
     (register & 0xFFFF_FFFF) as u32
 }
+
+pub mod door_t;
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,10 @@
 //! The one service of this partition, and the way to it from the message loop and from the end.
 use crate::client_memory::FfaMemory;
 use crate::machine::Hardware;
-use remoteproc_abi::door_d;
+use remoteproc_abi::{door_d, ts_rpc};
 use remoteproc_service::client_memory::EndpointId;
 use remoteproc_service::{Caller, Door, Service};
-use remoteproc_sp::message;
+use remoteproc_sp::message::{self, door_t};
 use spin::{Mutex, Once};
 
 /// The service with the client memory it works on.
@@ -30,6 +30,10 @@ impl message::Service for Front {
         let Some(partition) = PARTITION.get() else { return message::Dead.handle(client, request) };
         let Partition { service, memory } = &mut *partition.lock();
         service.handle(caller, request, memory).encode()
+    }
+
+    fn handle_rpc(&mut self, _client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers {
+        door_t::answer(request)
     }
 }
 

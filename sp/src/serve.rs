@@ -9,8 +9,8 @@ const PATIENCE: u32 = 3;
 /// The endpoint ids: the partition's in bits 31:16, the SPMC's in bits 15:0. Known after boot's first calls.
 static IDENTITY: AtomicU32 = AtomicU32::new(0);
 
-/// x0 to x2 of the request being answered, which is all that an answer needs to know; zero if there is none.
-static PENDING: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+/// x0 to x3 of the request being answered, which is all that the answer of the dead needs to know; zero if there is none.
+static PENDING: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
 
 /// Remembers the endpoint ids.
 pub fn set_identity(identity: Identity) {

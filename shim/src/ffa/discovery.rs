@@ -7,6 +7,8 @@ use remoteproc_abi::SERVICE_UUID;
 
 /// Partition property: takes direct requests.
 pub const PROPERTY_RECEIVES_DIRECT_REQUESTS: u32 = 1 << 0;
+/// Partition property: takes direct requests of the second family.
+pub const PROPERTY_RECEIVES_DIRECT_REQUESTS_2: u32 = 1 << 9;
 /// Partition property: runs in the AArch64 state, so it takes 64-bit requests.
 pub const PROPERTY_AARCH64: u32 = 1 << 8;
 /// Most partitions of an answer that are looked at.
@@ -33,6 +35,12 @@ impl Service {
             contexts: (head >> 16 & 0xFFFF) as u16,
             properties: (head >> 32) as u32,
         }
+    }
+
+    /// Tells whether it takes direct requests of the second family as well.
+    #[must_use]
+    pub fn takes_second_family(self) -> bool {
+        self.properties & PROPERTY_RECEIVES_DIRECT_REQUESTS_2 != 0
     }
 
     /// Tells whether it takes the 64-bit direct requests that this client sends.

@@ -98,6 +98,8 @@ pub fn function_name(function: FuncId) -> &'static str {
         FuncId::PartitionInfoGetRegs => "FFA_PARTITION_INFO_GET_REGS",
         FuncId::MsgSendDirectReq32 | FuncId::MsgSendDirectReq64 => "FFA_MSG_SEND_DIRECT_REQ",
         FuncId::Run32 | FuncId::Run64 => "FFA_RUN",
+        FuncId::MsgSendDirectReq64_2 => "FFA_MSG_SEND_DIRECT_REQ2",
+        FuncId::MemLend32 | FuncId::MemLend64 => "FFA_MEM_LEND",
         FuncId::MemShare32 | FuncId::MemShare64 => "FFA_MEM_SHARE",
         FuncId::MemReclaim => "FFA_MEM_RECLAIM",
         _ => "an FF-A call",

@@ -2,7 +2,7 @@
 use super::error::Error;
 use super::transport::{BufferPair, FfaTransport, call, low};
 use arm_ffa::FuncId;
-use remoteproc_abi::memory_descriptor::{Constituent, write_share};
+use remoteproc_abi::memory_descriptor::{Constituent, write_lend, write_share};
 use remoteproc_abi::{FFA_PAGE_SIZE, MAX_RANGES};
 
 /// Longest descriptor of a share: what MAX_RANGES ranges take.
@@ -31,20 +31,25 @@ pub(super) struct Parties {
     pub(super) borrower: u16,
 }
 
-/// FFA_MEM_SHARE, unfragmented, through the TX buffer. Returns the handle.
+/// FFA_MEM_SHARE or FFA_MEM_LEND, unfragmented, through the TX buffer. Returns the handle.
 pub(super) fn share<T: FfaTransport, B: BufferPair>(
     transport: &mut T,
     buffers: &mut B,
     parties: Parties,
+    lend: bool,
     ranges: &[Constituent],
 ) -> Result<u64, Error> {
     let mut descriptor = [0; DESCRIPTOR_LENGTH];
-    let length = write_share(&mut descriptor, parties.owner, parties.borrower, ranges)?;
+    let (function, length) = if lend {
+        (FuncId::MemLend64, write_lend(&mut descriptor, parties.owner, parties.borrower, ranges)?)
+    } else {
+        (FuncId::MemShare64, write_share(&mut descriptor, parties.owner, parties.borrower, ranges)?)
+    };
     if !descriptor.get(..length).is_some_and(|bytes| buffers.write(bytes)) {
         return Err(Error::Buffer);
     }
     let length = length as u64;
-    let answer = call(transport, FuncId::MemShare64, &[length, length])?;
+    let answer = call(transport, function, &[length, length])?;
     Ok(u64::from(low(answer[3])) << 32 | u64::from(low(answer[2])))
 }
 

@@ -1,8 +1,9 @@
 //! One direct request and its answer, across BUSY, FFA_INTERRUPT and FFA_YIELD (DEN0077, section 15.2 and 14.5 "FFA_RUN").
-use super::Options;
 use super::error::{Error, Status};
 use super::transport::{FfaTransport, function_of, low, registers, status_of};
+use super::{Family, Options};
 use arm_ffa::FuncId;
+use remoteproc_abi::{SERVICE_UUID, uuid_registers};
 
 /// Sends payload registers and returns those of the answer.
 pub(super) fn direct_request<T: FfaTransport>(
@@ -14,19 +15,35 @@ pub(super) fn direct_request<T: FfaTransport>(
 ) -> Result<[u64; 5], Error> {
     let [x3, x4, x5, x6, x7] = payload;
     let parties = u64::from(own_id) << 16 | u64::from(partition);
-    let mut function = FuncId::MsgSendDirectReq64;
-    let mut next = registers(function, &[parties, 0, x3, x4, x5, x6, x7]);
+    let [uuid_low, uuid_high] = uuid_registers(SERVICE_UUID);
+    let (mut function, mut next) = match options.family {
+        Family::Direct => {
+            let function = FuncId::MsgSendDirectReq64;
+            (function, registers(function, &[parties, 0, x3, x4, x5, x6, x7]))
+        }
+        Family::Direct2 => {
+            let function = FuncId::MsgSendDirectReq64_2;
+            (function, registers(function, &[parties, uuid_low, uuid_high, x3, x4, x5, x6, x7]))
+        }
+    };
     let mut busy = 0;
     let mut resumes = 0;
     loop {
         let answer = transport.call(next);
         match FuncId::try_from(function_of(&answer)) {
-            Ok(FuncId::MsgSendDirectResp64) => {
+            Ok(FuncId::MsgSendDirectResp64) if options.family == Family::Direct => {
                 let [_, x1, x2, x3, x4, x5, x6, x7, ..] = answer;
                 if x1 != u64::from(partition) << 16 | u64::from(own_id) || x2 != 0 {
                     return Err(Error::Response { parties: x1, flags: x2 });
                 }
                 return Ok([x3, x4, x5, x6, x7]);
+            }
+            Ok(FuncId::MsgSendDirectResp64_2) if options.family == Family::Direct2 => {
+                let [_, x1, x2, x3, x4, x5, x6, x7, x8, ..] = answer;
+                if x1 != u64::from(partition) << 16 | u64::from(own_id) || x2 != 0 || x3 != 0 {
+                    return Err(Error::Response { parties: x1, flags: x2 | x3 });
+                }
+                return Ok([x4, x5, x6, x7, x8]);
             }
             Ok(id @ (FuncId::Interrupt32 | FuncId::Interrupt64 | FuncId::Yield32 | FuncId::Yield64)) => {
                 if resumes >= options.resumes {

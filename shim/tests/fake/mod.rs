@@ -20,9 +20,12 @@ pub const RX_RELEASE: u64 = 0x8400_0065;
 pub const PARTITION_INFO_GET: u64 = 0x8400_0068;
 pub const PARTITION_INFO_GET_REGS: u64 = 0xC400_008B;
 pub const MEM_SHARE: u64 = 0xC400_0073;
+pub const MEM_LEND: u64 = 0xC400_0072;
 pub const MEM_RECLAIM: u64 = 0x8400_0077;
 pub const DIRECT_REQ: u64 = 0xC400_006F;
 pub const DIRECT_RESP: u64 = 0xC400_0070;
+pub const DIRECT_REQ2: u64 = 0xC400_008D;
+pub const DIRECT_RESP2: u64 = 0xC400_008E;
 
 pub const NOT_SUPPORTED: i32 = -1;
 pub const INVALID_PARAMETERS: i32 = -2;

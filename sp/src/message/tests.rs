@@ -5,7 +5,12 @@ use proptest::prelude::*;
 const IDENTITY: Identity = Identity { partition: 0x8001, spmc: 0x8000 };
 const WAIT: u64 = 0x8400_006B;
 
-/// Answers with what it was given, and counts.
+/// Door D's UUID in registers, as docs/abi.md writes it.
+const DOOR_D: [u64; 2] = [0x0549_470a_75c2_a480, 0x081a_77a9_8614_8582];
+/// Door T's.
+const DOOR_T: [u64; 2] = [0x5147_5e82_d776_cdbd, 0xac43_49f8_d486_3b96];
+
+/// Answers with what it was given, and counts; door T answers as ever.
 #[derive(Default)]
 struct Echo {
     calls: usize,
@@ -17,6 +22,11 @@ impl Service for Echo {
         self.calls += 1;
         self.client = client;
         *request
+    }
+
+    fn handle_rpc(&mut self, client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers {
+        self.client = client;
+        door_t::answer(request)
     }
 }
 
@@ -45,17 +55,50 @@ fn a_64_bit_partition_message_reaches_the_service() {
 }
 
 #[test]
-fn a_32_bit_partition_message_is_answered_not_supported() {
-    let (response, echo) = ask(&[0x8400_006F, 0x0000_8001, 0, 1, 2, 3, 4, 5]);
-    assert_eq!(response, registers(&[0x8400_0070, 0x8001_0000, 0, 0xFFFF_000A]));
-    assert_eq!(echo.calls, 0);
+fn a_32_bit_partition_message_goes_to_door_t() {
+    let service_info = [0xFF_0003, 0x75c2_a480, 0x0549_470a, 0x8614_8582, 0x081a_77a9];
+    let invalid = 0xFFFF_FFFE;
+    let not_found = 0xFFFF_FFFD;
+    for (request, answer) in [
+        ([0xFF_0000, 1, 2, 3, 4], [0xFF_0000, 1, 0, 0, 0]),
+        (service_info, [0xFF_0003, 0, 0, 0, 0]),
+        ([0xFF_0003, 0x75c2_a481, 0x0549_470a, 0x8614_8582, 0x081a_77a9], [0xFF_0003, not_found, 0, 0, 0]),
+        ([0xFF_0001, 5, 6, 0, 0], [0xFF_0001, 0xFFFF_FFF8, 0, 0, 0]),
+        ([0xFF_0002, 5, 6, 0, 0], [0xFF_0002, not_found, 0, 0, 0]),
+        ([0xFF_0004, 0, 0, 0, 0], [0xFF_0004, invalid, 0, 0, 0]),
+        ([1, 5, 6, 0, 0], [1, not_found, 0, 0, 0]),
+        ([1, 0xFFFF_FFFF, 0xFFFF_FFFF, 0, 0], [1, 0xFFFF_FFFA, 0, 0, 0]),
+        ([0x1_0001, 5, 6, 0, 0], [0x1_0001, invalid, 0, 0, 0]),
+        ([0x8000_0001, 5, 6, 0, 0], [0x8000_0001, invalid, 0, 0, 0]),
+    ] {
+        let (response, echo) = ask(&[&[0x8400_006F, 0x0005_8001, 0][..], &request].concat());
+        assert_eq!(
+            response,
+            registers(&[&[0x8400_0070, 0x8001_0005, 0][..], &answer].concat()),
+            "{request:x?}"
+        );
+        assert_eq!((echo.calls, echo.client), (0, 5));
+    }
 }
 
 #[test]
-fn a_request_of_the_second_family_is_answered_in_it() {
-    let (response, echo) = ask(&[0xC400_008D, 0x0000_8001, 7, 8, 9]);
-    assert_eq!(response, registers(&[0xC400_008E, 0x8001_0000, 0, 0, 0xFFFF_000A]));
-    assert_eq!(echo.calls, 0);
+fn a_request_of_the_second_family_reaches_the_service_behind_door_d() {
+    let mut request = registers(&[0xC400_008D, 0x0005_8001, DOOR_D[0], DOOR_D[1], 1, 2, 3, 4, u64::MAX]);
+    // Registers behind the payload mean nothing.
+    request[9..].fill(0x55);
+    let mut echo = Echo::default();
+    let response = answer(IDENTITY, &request, &mut echo);
+    assert_eq!(response, registers(&[0xC400_008E, 0x8001_0005, 0, 0, 1, 2, 3, 4, u64::MAX]));
+    assert_eq!((echo.calls, echo.client), (1, 5));
+}
+
+#[test]
+fn the_second_family_with_another_uuid_is_answered_not_supported() {
+    for [low, high] in [[0, 0], DOOR_T, [DOOR_D[0], DOOR_D[1] ^ 1], [DOOR_D[1], DOOR_D[0]]] {
+        let (response, echo) = ask(&[0xC400_008D, 0x0000_8001, low, high, 9, 9]);
+        assert_eq!(response, registers(&[0xC400_008E, 0x8001_0000, 0, 0, 0xFFFF_000A]));
+        assert_eq!(echo.calls, 0);
+    }
 }
 
 #[test]
@@ -90,6 +133,14 @@ fn an_unknown_framework_message_is_answered_and_changes_nothing() {
 }
 
 #[test]
+fn later_framework_requests_get_their_responses() {
+    for request in [8, 10, 12, 14] {
+        let (response, _) = ask(&[0x8400_006F, 0x8000_8001, 0x8000_0000 | request, 1]);
+        assert_eq!(response, registers(&[0x8400_0070, 0x8001_8000, 0x8000_0001 | request, 0xFFFF_FFFF]));
+    }
+}
+
+#[test]
 fn anything_else_is_waited_through() {
     for function in [0x8400_0060, 0x8400_0061, 0x8400_0062, 0x8400_006D, 0x8400_0070, 0, u64::MAX] {
         let (response, echo) = ask(&[function, 0x0000_8001, 0xFFFF_FFFE]);
@@ -104,9 +155,15 @@ fn the_dead_answer_what_was_pending() {
     let response = registers(&[0xC400_0070, 0x8001_0000, 0, 0xFFFF_3024]);
     assert_eq!(answer_of_the_dead(IDENTITY, &pending), Some(response));
     assert_eq!(answer_of_the_dead(IDENTITY, &registers(&[])), None);
-    let narrow = registers(&[0x8400_006F, 0x0000_8001, 0, 1]);
-    let response = registers(&[0x8400_0070, 0x8001_0000, 0, 0xFFFF_3024]);
-    assert_eq!(answer_of_the_dead(IDENTITY, &narrow), Some(response));
+    let call = registers(&[0x8400_006F, 0x0000_8001, 0, 1]);
+    let response = registers(&[0x8400_0070, 0x8001_0000, 0, 1, 0, 0xFFFF_3024]);
+    assert_eq!(answer_of_the_dead(IDENTITY, &call), Some(response));
+    let version = registers(&[0x8400_006F, 0x0000_8001, 0, 0xFF_0000]);
+    let response = registers(&[0x8400_0070, 0x8001_0000, 0, 0xFF_0000, 0xFFFF_FFFF]);
+    assert_eq!(answer_of_the_dead(IDENTITY, &version), Some(response));
+    let second = registers(&[0xC400_008D, 0x0000_8001, DOOR_D[0], DOOR_D[1], 1]);
+    let response = registers(&[0xC400_008E, 0x8001_0000, 0, 0, 0xFFFF_3024]);
+    assert_eq!(answer_of_the_dead(IDENTITY, &second), Some(response));
 }
 
 #[test]
@@ -124,15 +181,19 @@ fn function_id() -> impl Strategy<Value = u64> {
         (0x60u64..0x95).prop_map(|number| 0xC400_0000 | number),
         Just(0xC400_006F),
         Just(0x8400_006F),
+        Just(0xC400_008D),
     ]
 }
 
 proptest! {
     #[test]
-    fn any_registers_get_one_answer_of_their_family(function in function_id(), others: [u64; 17]) {
+    fn any_registers_get_one_answer_of_their_family(function in function_id(), others: [u64; 17], known: bool) {
         let mut received = [0; 18];
         received[0] = function;
         received[1..].copy_from_slice(&others);
+        if known && function == 0xC400_008D {
+            received[2..4].copy_from_slice(&DOOR_D);
+        }
         let mut echo = Echo::default();
         let response = answer(IDENTITY, &received, &mut echo);
         let expected = match function & 0xFFFF_FFFF {
@@ -147,9 +208,8 @@ proptest! {
         } else {
             prop_assert_eq!(response[1], 0x8001_0000 | (received[1] >> 16 & 0xFFFF));
         }
-        if expected != 0xC400_008E {
-            prop_assert_eq!(&response[8..], &[0; 10]);
-        }
+        let payload_end = if expected == 0xC400_008E { 9 } else { 8 };
+        prop_assert!(response[payload_end..].iter().all(|register| *register == 0));
         if expected == 0x8400_0070 {
             prop_assert!(response.iter().all(|register| *register <= u64::from(u32::MAX)));
         }
@@ -157,7 +217,11 @@ proptest! {
         if matches!(expected, 0x8400_0070 | 0xC400_0070) {
             prop_assert_eq!(response[2] >> 31, received[2] >> 31 & 1);
         }
-        let for_service = expected == 0xC400_0070 && received[2] & 1 << 31 == 0;
+        let for_service = match expected {
+            0xC400_0070 => received[2] & 1 << 31 == 0,
+            0xC400_008E => received[2..4] == DOOR_D,
+            _ => false,
+        };
         prop_assert_eq!(echo.calls, usize::from(for_service));
     }
 }

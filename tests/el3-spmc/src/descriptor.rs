@@ -4,7 +4,7 @@
 //! Every function works on a private copy of the other side's buffer.
 use heapless::Vec;
 
-use crate::error::{FfaError, Refusal};
+use crate::error::Refusal;
 use crate::memory_map::{PAGE_SIZE, Range};
 
 /// Bytes of the transaction descriptor from FF-A 1.1 on.
@@ -13,10 +13,14 @@ pub const HEADER_SIZE: usize = 48;
 pub const COMPOSITE_SIZE: usize = 16;
 /// Bytes of one constituent range.
 pub const CONSTITUENT_SIZE: usize = 16;
-/// Bytes of an FF-A buffer; descriptors here are never fragmented.
+/// Bytes of an FF-A buffer, and of a fragment at most.
 pub const BUFFER_SIZE: usize = 4096;
-/// Ranges of one share that still fit into one retrieve response with a 32-byte endpoint descriptor.
-pub const MAXIMUM_RANGES: usize = (BUFFER_SIZE - HEADER_SIZE - 32 - COMPOSITE_SIZE) / CONSTITUENT_SIZE;
+/// Fragments of one descriptor, as many as Hafnium takes.
+pub const MAXIMUM_FRAGMENTS: usize = 20;
+/// Bytes of the longest descriptor that a sender may transmit.
+pub const MAXIMUM_DESCRIPTOR: usize = MAXIMUM_FRAGMENTS * BUFFER_SIZE;
+/// Bytes of the longest descriptor here: a borrower's endpoint descriptor may be 16 bytes longer than the sender's.
+pub const DESCRIPTOR_ROOM: usize = MAXIMUM_DESCRIPTOR + 16;
 
 /// Memory attributes of shared RAM: Normal, write-back, inner shareable.
 pub const NORMAL_WRITE_BACK: u16 = 0x2f;
@@ -90,15 +94,58 @@ impl Constituent {
     }
 }
 
-/// A share as its sender described it, all rules of the format checked.
-#[derive(Clone, Debug)]
+/// How memory is given to a borrower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The owner keeps access.
+    Share,
+    /// The owner has none while it is lent.
+    Lend,
+}
+
+impl Kind {
+    /// The transaction type in the flags of a retrieve.
+    pub const fn flags(self) -> u32 {
+        match self {
+            Self::Share => TYPE_SHARE,
+            Self::Lend => TYPE_LEND,
+        }
+    }
+}
+
+/// A share or a lend as its sender described it, all rules of the format checked.
+#[derive(Clone, Copy, Debug)]
 pub struct Share {
+    /// Shared or lent.
+    pub kind: Kind,
     /// Fixed part.
     pub header: Header,
     /// The one borrower.
     pub entry: Entry,
-    /// The memory.
-    pub constituents: Vec<Constituent, MAXIMUM_RANGES>,
+    /// Offset of the first range in the descriptor.
+    ranges: usize,
+    /// Number of ranges.
+    count: usize,
+}
+
+impl Share {
+    /// The memory, from the bytes that were decoded.
+    pub fn constituents<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = Constituent> + 'b {
+        ranges(bytes.get(self.ranges..).unwrap_or_default(), self.count).flatten()
+    }
+
+    /// Number of ranges.
+    pub fn range_count(&self) -> usize {
+        self.count
+    }
+}
+
+/// The first `count` ranges in `bytes`; `None` for one that is cut off or has reserved bytes set.
+fn ranges(bytes: &[u8], count: usize) -> impl Iterator<Item = Option<Constituent>> + '_ {
+    bytes.chunks(CONSTITUENT_SIZE).take(count).map(|range| {
+        let constituent = Constituent { address: u64_at(range, 0)?, pages: u32_at(range, 8)? };
+        (u32_at(range, 12)? == 0).then_some(constituent)
+    })
 }
 
 fn bytes_at<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
@@ -179,8 +226,8 @@ fn decode_front(bytes: &[u8], entry_size: usize) -> Result<(Header, Entry, usize
     Ok((header, entry, offset + entry_size))
 }
 
-/// Decodes and checks the descriptor of an FFA_MEM_SHARE. `entry_size` belongs to the sender's FF-A version.
-pub fn decode_share(bytes: &[u8], entry_size: usize) -> Result<Share, Refusal> {
+/// Decodes and checks the descriptor of an FFA_MEM_SHARE or FFA_MEM_LEND. `entry_size` belongs to the sender's FF-A version.
+pub fn decode_share(bytes: &[u8], entry_size: usize, kind: Kind) -> Result<Share, Refusal> {
     let (header, entry, front) = decode_front(bytes, entry_size)?;
     if header.handle != 0 {
         return Err(Refusal::invalid("share-handle", "the handle of a share must be zero"));
@@ -188,8 +235,17 @@ pub fn decode_share(bytes: &[u8], entry_size: usize) -> Result<Share, Refusal> {
     if header.flags != 0 {
         return Err(Refusal::invalid("share-flags", "the flags of a share must be zero"));
     }
-    if header.attributes != NORMAL_WRITE_BACK {
-        return Err(Refusal::denied("share-attributes", "only Normal write-back inner shareable memory"));
+    match kind {
+        Kind::Share if header.attributes != NORMAL_WRITE_BACK => {
+            return Err(Refusal::denied("share-attributes", "only Normal write-back inner shareable memory"));
+        }
+        Kind::Lend if header.attributes != 0 => {
+            return Err(Refusal::invalid(
+                "lend-attributes",
+                "with one borrower the lender leaves the attributes to it: they must be zero",
+            ));
+        }
+        _ => {}
     }
     if entry.flags != 0 {
         return Err(Refusal::invalid("share-entry-flags", "flags of the endpoint descriptor must be zero"));
@@ -216,39 +272,36 @@ pub fn decode_share(bytes: &[u8], entry_size: usize) -> Result<Share, Refusal> {
     if count == 0 {
         return Err(Refusal::invalid("share-no-ranges", "a share needs at least one range"));
     }
-    let ranges = bytes.get(composite + COMPOSITE_SIZE..).ok_or(SHORT)?;
-    if count.checked_mul(CONSTITUENT_SIZE) != Some(ranges.len()) {
+    let first = composite + COMPOSITE_SIZE;
+    let rest = bytes.get(first..).ok_or(SHORT)?;
+    if count.checked_mul(CONSTITUENT_SIZE) != Some(rest.len()) {
         return Err(Refusal::invalid("descriptor-length", "the length is not that of the ranges it counts"));
     }
-    let mut constituents: Vec<Constituent, MAXIMUM_RANGES> = Vec::new();
     let mut pages = 0_u64;
-    for index in 0..count {
-        let offset = index * CONSTITUENT_SIZE;
-        let constituent = Constituent {
-            address: u64_at(ranges, offset).ok_or(SHORT)?,
-            pages: u32_at(ranges, offset + 8).ok_or(SHORT)?,
-        };
-        if u32_at(ranges, offset + 12).ok_or(SHORT)? != 0 {
-            return Err(Refusal::invalid("descriptor-reserved", "reserved bytes of a range are not zero"));
-        }
+    // Ranges in ascending order, the usual case, need no second look.
+    let mut highest = 0_u64;
+    for (index, constituent) in ranges(rest, count).enumerate() {
+        let constituent = constituent
+            .ok_or(Refusal::invalid("descriptor-reserved", "reserved bytes of a range are not zero"))?;
         if constituent.pages == 0 || !constituent.address.is_multiple_of(PAGE_SIZE) {
             return Err(Refusal::invalid("share-range", "a range is empty or not page aligned"));
         }
         let range = constituent
             .range()
             .ok_or(Refusal::invalid("share-range", "a range passes the end of the address space"))?;
-        if constituents.iter().filter_map(Constituent::range).any(|other| other.overlaps(&range)) {
+        let mut earlier = ranges(rest, index).flatten();
+        if range.start < highest
+            && earlier.any(|other| other.range().is_some_and(|other| other.overlaps(&range)))
+        {
             return Err(Refusal::invalid("share-overlap", "two ranges of the share overlap"));
         }
+        highest = highest.max(range.end);
         pages += u64::from(constituent.pages);
-        constituents
-            .push(constituent)
-            .map_err(|_| Refusal::new(FfaError::NoMemory, "share-ranges", "too many ranges"))?;
     }
     if pages != u64::from(total_pages) {
         return Err(Refusal::invalid("share-total-pages", "the total is not the sum of the ranges' pages"));
     }
-    Ok(Share { header, entry, constituents })
+    Ok(Share { kind, header, entry, ranges: first, count })
 }
 
 /// Decodes a retrieve request: exact length, no composite descriptor. What it asks for is checked against the share by
@@ -273,6 +326,8 @@ pub fn decode_retrieve_request(bytes: &[u8], entry_size: usize) -> Result<(Heade
 /// What a retrieve response tells the borrower.
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
+    /// Shared or lent.
+    pub kind: Kind,
     /// Owner of the memory.
     pub sender: u16,
     /// Borrower.
@@ -291,23 +346,24 @@ pub struct Response<'a> {
     pub constituents: &'a [Constituent],
 }
 
-/// Encodes a retrieve response with endpoint descriptors of `entry_size` bytes; returns its length.
+/// Whether a first fragment of `length` bytes ends between two ranges, its endpoint and composite descriptors whole.
+pub fn is_first_fragment(length: usize, entry_size: usize) -> bool {
+    length >= HEADER_SIZE + entry_size + COMPOSITE_SIZE && length.is_multiple_of(CONSTITUENT_SIZE)
+}
+
+/// Encodes a retrieve response with endpoint descriptors of `entry_size` bytes; `None` if there is no room.
 pub fn encode_retrieve_response(
     response: &Response<'_>,
     entry_size: usize,
-    buffer: &mut [u8; BUFFER_SIZE],
-) -> Option<usize> {
+    buffer: &mut Vec<u8, DESCRIPTOR_ROOM>,
+) -> Option<()> {
     let composite = HEADER_SIZE + entry_size;
-    let ranges = composite + COMPOSITE_SIZE;
-    let length = ranges + response.constituents.len() * CONSTITUENT_SIZE;
-    if length > BUFFER_SIZE {
-        return None;
-    }
-    buffer.fill(0);
+    buffer.clear();
+    buffer.resize_default(composite + COMPOSITE_SIZE).ok()?;
     let mut put = |offset: usize, bytes: &[u8]| buffer[offset..offset + bytes.len()].copy_from_slice(bytes);
     put(0, &response.sender.to_le_bytes());
     put(2, &response.attributes.to_le_bytes());
-    put(4, &TYPE_SHARE.to_le_bytes());
+    put(4, &response.kind.flags().to_le_bytes());
     put(8, &response.handle.to_le_bytes());
     put(16, &response.tag.to_le_bytes());
     put(24, &(entry_size as u32).to_le_bytes());
@@ -319,16 +375,15 @@ pub fn encode_retrieve_response(
     if entry_size == 32 {
         put(56, &response.implementation);
     }
-    let mut total = 0_u32;
-    for (index, constituent) in response.constituents.iter().enumerate() {
-        let offset = ranges + index * CONSTITUENT_SIZE;
-        put(offset, &constituent.address.to_le_bytes());
-        put(offset + 8, &constituent.pages.to_le_bytes());
-        total = total.saturating_add(constituent.pages);
-    }
+    let total = response.constituents.iter().fold(0_u32, |sum, range| sum.saturating_add(range.pages));
     put(composite, &total.to_le_bytes());
     put(composite + 4, &(response.constituents.len() as u32).to_le_bytes());
-    Some(length)
+    for constituent in response.constituents {
+        buffer.extend_from_slice(&constituent.address.to_le_bytes()).ok()?;
+        buffer.extend_from_slice(&constituent.pages.to_le_bytes()).ok()?;
+        buffer.extend_from_slice(&[0; 4]).ok()?;
+    }
+    Some(())
 }
 
 /// Decodes an FFA_MEM_RELINQUISH descriptor of `endpoint`; returns the handle.

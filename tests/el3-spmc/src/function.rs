@@ -66,4 +66,6 @@ pub mod fixture {
     pub const LENIENT_ADDRESSES: u64 = 1;
     /// Flag: shares made while it is set are reported to the borrower with the NS attribute clear.
     pub const NS_ATTRIBUTE_CLEAR: u64 = 1 << 1;
+    /// Flag: FFA_MSG_SEND_DIRECT_REQ2 is delivered whatever its UUID, as an SPMC at EL3 does.
+    pub const ANY_UUID: u64 = 1 << 2;
 }

@@ -13,6 +13,7 @@ pub mod boot_information;
 pub mod console_log;
 pub mod descriptor;
 pub mod error;
+pub mod fragments;
 pub mod function;
 pub mod machine;
 pub mod manifest;

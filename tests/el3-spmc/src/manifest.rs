@@ -21,11 +21,13 @@ pub const NON_SECURE: u32 = 8;
 
 /// Messaging method: receives direct requests.
 pub const RECEIVES_DIRECT_REQUESTS: u32 = 1;
+/// Messaging method: receives direct requests of the second family.
+pub const RECEIVES_DIRECT_REQUESTS_2: u32 = 1 << 9;
 const SENDS_DIRECT_REQUESTS: u32 = 1 << 1;
 const INDIRECT: u32 = 1 << 2;
-const RECEIVES_DIRECT_REQUESTS_2: u32 = 1 << 9;
 const SENDS_DIRECT_REQUESTS_2: u32 = 1 << 10;
-const MAXIMUM_UUIDS: usize = 4;
+/// UUIDs of a partition, at most.
+pub const MAXIMUM_UUIDS: usize = 4;
 const MAXIMUM_REGIONS: usize = 8;
 
 /// A memory or device region that the manifest gives to the partition.

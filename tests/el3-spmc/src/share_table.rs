@@ -2,37 +2,53 @@
 use heapless::Vec;
 
 use crate::descriptor::{
-    ATTRIBUTE_NON_SECURE, Constituent, Entry, Header, NORMAL_WRITE_BACK, NOT_EXECUTABLE, READ_ONLY,
+    ATTRIBUTE_NON_SECURE, Constituent, Entry, Header, Kind, NORMAL_WRITE_BACK, NOT_EXECUTABLE, READ_ONLY,
     READ_WRITE, Response, Share, TYPE_LEND, TYPE_SHARE,
 };
 use crate::error::{FfaError, Refusal};
 use crate::memory_map::Range;
 
+/// Ranges of all shares together.
+const MAXIMUM_RANGES: usize = 16 << 10;
 /// Shares at a time, as many as Hafnium has.
 pub const MAXIMUM_SHARES: usize = 100;
 
-/// One share.
+/// Permissions: the bits of data access.
+const DATA_ACCESS: u8 = 0b11;
+
+/// One share or lend.
 #[derive(Clone, Debug)]
 struct Record {
     handle: u64,
     share: Share,
+    /// Index of its first range in the table's list.
+    first: usize,
     /// Whether the borrower is told that the memory is non-secure (false only under the fixture's control call).
     non_secure: bool,
     /// Data access that the borrower was granted; `None` while it has not retrieved the memory.
     granted: Option<u8>,
 }
 
+const FULL: Refusal = Refusal::new(FfaError::NoMemory, "share-table", "too many shares or ranges");
+
+/// The ranges of a share in the list of all.
+fn ranges_of<'r>(ranges: &'r [Constituent], record: &Record) -> &'r [Constituent] {
+    ranges.get(record.first..record.first + record.share.range_count()).unwrap_or_default()
+}
+
 /// All shares.
 #[derive(Debug, Default)]
 pub struct ShareTable {
     records: Vec<Record, MAXIMUM_SHARES>,
+    /// The ranges of all shares, those of one side by side.
+    ranges: Vec<Constituent, MAXIMUM_RANGES>,
     made: u32,
 }
 
 impl ShareTable {
     /// An empty table.
     pub const fn new() -> Self {
-        Self { records: Vec::new(), made: 0 }
+        Self { records: Vec::new(), ranges: Vec::new(), made: 0 }
     }
 
     /// Shares that exist now.
@@ -49,29 +65,37 @@ impl ShareTable {
     pub fn held(&self, receiver: u16) -> impl Iterator<Item = (Range, bool)> + '_ {
         self.records.iter().filter(move |record| record.share.entry.receiver == receiver).flat_map(|record| {
             let writable = record.granted.map(|data| data == READ_WRITE);
-            record.share.constituents.iter().filter_map(move |constituent| constituent.range().zip(writable))
+            self.ranges_of(record).iter().filter_map(move |constituent| constituent.range().zip(writable))
         })
+    }
+
+    fn ranges_of(&self, record: &Record) -> &[Constituent] {
+        ranges_of(&self.ranges, record)
     }
 
     /// Whether any page of `range` is shared already.
     pub fn overlaps(&self, range: &Range) -> bool {
-        self.records
-            .iter()
-            .flat_map(|record| record.share.constituents.iter().filter_map(Constituent::range))
-            .any(|other| other.overlaps(range))
+        self.ranges.iter().filter_map(Constituent::range).any(|other| other.overlaps(range))
     }
 
-    /// Adds a share; returns its handle. No handle is ever given out twice, and both of its halves are needed.
-    pub fn add(&mut self, share: Share, non_secure: bool) -> Result<u64, Refusal> {
-        const FULL: Refusal = Refusal::new(FfaError::NoMemory, "share-table", "too many shares");
+    /// Makes a handle. None is ever given out twice, and both of its halves are needed.
+    pub fn make_handle(&mut self) -> Result<u64, Refusal> {
         if self.records.is_full() {
             return Err(FULL);
         }
         self.made = self.made.checked_add(1).ok_or(FULL)?;
         // Bit 63 is clear: the SPMC made it (DEN0140, table 1.18).
-        let handle = (u64::from(self.made) << 32) | 0x5350_0000 | u64::from(self.made & 0xffff);
-        self.records.push(Record { handle, share, non_secure, granted: None }).map_err(|_| FULL)?;
-        Ok(handle)
+        Ok((u64::from(self.made) << 32) | 0x5350_0000 | u64::from(self.made & 0xffff))
+    }
+
+    /// Adds a share, decoded from `bytes`, under a handle that was made for it.
+    pub fn add(&mut self, handle: u64, share: Share, bytes: &[u8], non_secure: bool) -> Result<(), Refusal> {
+        let first = self.ranges.len();
+        if self.records.is_full() || share.range_count() > MAXIMUM_RANGES - first {
+            return Err(FULL);
+        }
+        self.ranges.extend(share.constituents(bytes));
+        self.records.push(Record { handle, share, first, non_secure, granted: None }).map_err(|_| FULL)
     }
 
     fn find(&mut self, handle: u64) -> Option<&mut Record> {
@@ -80,9 +104,10 @@ impl ShareTable {
 
     /// Checks a retrieve request of `caller` against the share, marks it retrieved and returns the response to encode.
     pub fn retrieve(&mut self, caller: u16, header: &Header, entry: &Entry) -> Result<Response<'_>, Refusal> {
-        let record = self
-            .find(header.handle)
-            .ok_or(Refusal::invalid("retrieve-handle", "there is no share with this handle").provoked())?;
+        let record =
+            self.records.iter_mut().find(|record| record.handle == header.handle).ok_or(
+                Refusal::invalid("retrieve-handle", "there is no share with this handle").provoked(),
+            )?;
         let share = &record.share;
         if header.sender != share.header.sender {
             return Err(Refusal::invalid("retrieve-sender", "the sender is not the owner of the memory"));
@@ -98,14 +123,18 @@ impl ShareTable {
                 "the receiver is not the caller or not the borrower",
             ));
         }
-        if header.flags == TYPE_LEND {
-            return Err(Refusal::invalid("retrieve-type", "the memory was shared, not lent").provoked());
-        }
-        if header.flags != 0 && header.flags != TYPE_SHARE {
+        if ![0, TYPE_SHARE, TYPE_LEND].contains(&header.flags) {
             return Err(Refusal::invalid(
                 "retrieve-flags",
-                "flags must be zero or the transaction type SHARE alone",
+                "flags must be zero or the transaction type SHARE or LEND alone",
             ));
+        }
+        if header.flags != 0 && header.flags != share.kind.flags() {
+            return Err(Refusal::invalid(
+                "retrieve-type",
+                "the memory was shared and not lent, or lent and not shared",
+            )
+            .provoked());
         }
         if header.attributes & ATTRIBUTE_NON_SECURE != 0 {
             return Err(Refusal::invalid("retrieve-ns", "the NS bit of a retrieve request must be zero"));
@@ -128,7 +157,31 @@ impl ShareTable {
                 "implementation defined bytes are not what the sender gave",
             ));
         }
-        let data = match entry.permissions {
+        // The borrower of lent memory says whether it executes it, which it may not with non-secure memory; that of shared memory
+        // says nothing.
+        let instruction = entry.permissions & !DATA_ACCESS;
+        match share.kind {
+            Kind::Share if instruction != 0 => {
+                return Err(Refusal::invalid(
+                    "retrieve-permissions",
+                    "instruction access of a share must be not specified",
+                ));
+            }
+            Kind::Lend if instruction == 0 => {
+                return Err(Refusal::invalid(
+                    "retrieve-lend-instruction",
+                    "instruction access of lent memory must be specified",
+                ));
+            }
+            Kind::Lend if instruction != NOT_EXECUTABLE => {
+                return Err(Refusal::denied(
+                    "retrieve-executable",
+                    "memory of the normal world is not executable for a partition",
+                ));
+            }
+            _ => {}
+        }
+        let data = match entry.permissions & DATA_ACCESS {
             0 => share.entry.permissions,
             READ_ONLY => READ_ONLY,
             READ_WRITE if share.entry.permissions == READ_WRITE => READ_WRITE,
@@ -138,10 +191,7 @@ impl ShareTable {
                 );
             }
             _ => {
-                return Err(Refusal::invalid(
-                    "retrieve-permissions",
-                    "instruction access of a share must be not specified, data access one of three",
-                ));
+                return Err(Refusal::invalid("retrieve-permissions", "data access must be one of three"));
             }
         };
         if record.granted.is_some() {
@@ -151,6 +201,7 @@ impl ShareTable {
         let non_secure = if record.non_secure { ATTRIBUTE_NON_SECURE } else { 0 };
         let share = &record.share;
         Ok(Response {
+            kind: share.kind,
             sender: share.header.sender,
             receiver: caller,
             attributes: NORMAL_WRITE_BACK | non_secure,
@@ -158,7 +209,7 @@ impl ShareTable {
             handle: record.handle,
             tag: share.header.tag,
             implementation: share.entry.implementation,
-            constituents: &share.constituents,
+            constituents: ranges_of(&self.ranges, record),
         })
     }
 
@@ -183,7 +234,13 @@ impl ShareTable {
         if self.records[index].granted.is_some() {
             return Err(Refusal::denied("reclaim-retrieved", "the memory is still retrieved"));
         }
-        self.records.swap_remove(index);
+        let gone = self.records.swap_remove(index);
+        let count = gone.share.range_count();
+        self.ranges.copy_within(gone.first + count.., gone.first);
+        self.ranges.truncate(self.ranges.len() - count);
+        for record in self.records.iter_mut().filter(|record| record.first > gone.first) {
+            record.first -= count;
+        }
         Ok(())
     }
 }
@@ -194,8 +251,16 @@ mod tests {
     use crate::descriptor::tests::{retrieve_bytes, share_bytes};
     use crate::descriptor::{decode_retrieve_request, decode_share};
 
-    fn share(address: u64, pages: u32) -> Share {
-        decode_share(&share_bytes(32, &[(address, pages)]), 32).unwrap()
+    /// A share of one range, and the descriptor it comes from.
+    fn share(address: u64, pages: u32) -> (Share, std::vec::Vec<u8>) {
+        let bytes = share_bytes(32, &[(address, pages)]);
+        (decode_share(&bytes, 32, Kind::Share).unwrap(), bytes)
+    }
+
+    fn add(table: &mut ShareTable, (share, bytes): (Share, std::vec::Vec<u8>), non_secure: bool) -> u64 {
+        let handle = table.make_handle().unwrap();
+        table.add(handle, share, &bytes, non_secure).unwrap();
+        handle
     }
 
     fn request(handle: u64) -> (Header, Entry) {
@@ -205,7 +270,7 @@ mod tests {
     #[test]
     fn life_of_a_share() {
         let mut table = ShareTable::new();
-        let handle = table.add(share(0x4100_0000, 4), true).unwrap();
+        let handle = add(&mut table, share(0x4100_0000, 4), true);
         assert!(table.overlaps(&Range::pages(0x4100_3000, 8).unwrap()));
         assert!(!table.overlaps(&Range::pages(0x4100_4000, 8).unwrap()));
         let (header, entry) = request(handle);
@@ -225,7 +290,7 @@ mod tests {
         table.reclaim(0, handle).unwrap();
         assert_eq!(table.reclaim(0, handle).unwrap_err().rule, "reclaim-handle");
         assert_eq!(table.retrieve(0x8001, &header, &entry).unwrap_err().rule, "retrieve-handle");
-        assert_ne!(table.add(share(0x4100_0000, 4), true).unwrap(), handle);
+        assert_ne!(add(&mut table, share(0x4100_0000, 4), true), handle);
     }
 
     #[test]
@@ -248,7 +313,7 @@ mod tests {
         ];
         for (rule, change) in cases {
             let mut table = ShareTable::new();
-            let handle = table.add(share(0x4100_0000, 4), true).unwrap();
+            let handle = add(&mut table, share(0x4100_0000, 4), true);
             let (mut header, mut entry) = request(handle);
             change(&mut header, &mut entry);
             assert_eq!(table.retrieve(0x8001, &header, &entry).unwrap_err().rule, rule);
@@ -257,11 +322,39 @@ mod tests {
     }
 
     #[test]
+    fn each_rule_of_lent_memory() {
+        for (flags, permissions, rule) in [
+            (TYPE_SHARE, 6, "retrieve-type"),
+            (TYPE_LEND | 1, 6, "retrieve-flags"),
+            (TYPE_LEND, 2, "retrieve-lend-instruction"),
+            (TYPE_LEND, 0, "retrieve-lend-instruction"),
+            (TYPE_LEND, 10, "retrieve-executable"),
+            (TYPE_LEND, 14, "retrieve-executable"),
+            (TYPE_LEND, 7, "retrieve-permissions"),
+        ] {
+            let mut table = ShareTable::new();
+            let mut lent = share(0x4100_0000, 4);
+            lent.0.kind = Kind::Lend;
+            let handle = add(&mut table, lent, true);
+            let (mut header, mut entry) = request(handle);
+            (header.flags, entry.permissions) = (flags, permissions);
+            assert_eq!(
+                table.retrieve(0x8001, &header, &entry).unwrap_err().rule,
+                rule,
+                "{flags} {permissions}"
+            );
+            (header.flags, entry.permissions) = (0, 6);
+            let response = table.retrieve(0x8001, &header, &entry).unwrap();
+            assert_eq!((response.kind, response.attributes, response.permissions), (Kind::Lend, 0x6f, 6));
+        }
+    }
+
+    #[test]
     fn permissions_never_rise() {
         let mut table = ShareTable::new();
         let mut read_only = share(0x4100_0000, 4);
-        read_only.entry.permissions = READ_ONLY;
-        let handle = table.add(read_only, false).unwrap();
+        read_only.0.entry.permissions = READ_ONLY;
+        let handle = add(&mut table, read_only, false);
         let (header, mut entry) = request(handle);
         let refusal = table.retrieve(0x8001, &header, &entry).unwrap_err();
         assert_eq!(
@@ -278,8 +371,29 @@ mod tests {
     fn the_table_has_an_end() {
         let mut table = ShareTable::new();
         for index in 0..MAXIMUM_SHARES as u64 {
-            table.add(share(0x4100_0000 + index * 0x1000, 1), true).unwrap();
+            add(&mut table, share(0x4100_0000 + index * 0x1000, 1), true);
         }
-        assert_eq!(table.add(share(0x5000_0000, 1), true).unwrap_err().error, FfaError::NoMemory);
+        assert_eq!(table.make_handle().unwrap_err().error, FfaError::NoMemory);
+    }
+
+    #[test]
+    fn ranges_stay_with_their_share_when_another_goes() {
+        let mut table = ShareTable::new();
+        let pages = |first: u64| {
+            let ranges: std::vec::Vec<(u64, u32)> = (0..3).map(|index| (first + index * 0x2000, 1)).collect();
+            let bytes = share_bytes(32, &ranges);
+            (decode_share(&bytes, 32, Kind::Share).unwrap(), bytes)
+        };
+        let handles =
+            [0x4100_0000, 0x4200_0000, 0x4300_0000].map(|first| add(&mut table, pages(first), true));
+        table.reclaim(0, handles[0]).unwrap();
+        assert!(!table.overlaps(&Range::pages(0x4100_0000, 16).unwrap()));
+        let (header, entry) = request(handles[2]);
+        let response = table.retrieve(0x8001, &header, &entry).unwrap();
+        assert_eq!(response.constituents.len(), 3);
+        assert_eq!(response.constituents[2].address, 0x4300_4000);
+        table.reclaim(0, handles[1]).unwrap();
+        assert_eq!(table.held(0x8001).count(), 3);
+        assert!(table.overlaps(&Range::pages(0x4300_4000, 1).unwrap()));
     }
 }

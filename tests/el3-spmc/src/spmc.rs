@@ -11,7 +11,9 @@ mod setup;
 use core::fmt;
 
 use crate::console_log::ConsoleLog;
+use crate::descriptor::Kind;
 use crate::error::{FfaError, Refusal};
+use crate::fragments::Fragments;
 use crate::function::{SMC64, architecture, ffa, fixture, psci};
 use crate::machine::{Machine, World, violate};
 use crate::manifest::Manifest;
@@ -164,26 +166,30 @@ enum ContextState {
 pub struct Spmc<'s> {
     manifest: Manifest,
     shares: &'s mut ShareTable,
+    fragments: &'s mut Fragments,
     normal: Endpoint,
     partition: Endpoint,
     contexts: [ContextState; PROCESSORS],
     log: ConsoleLog,
     lenient_addresses: bool,
     ns_attribute_clear: bool,
+    any_uuid: bool,
 }
 
 impl<'s> Spmc<'s> {
     /// An SPMC for the partition with this manifest, which is about to be entered.
-    pub fn new(manifest: Manifest, shares: &'s mut ShareTable) -> Self {
+    pub fn new(manifest: Manifest, shares: &'s mut ShareTable, fragments: &'s mut Fragments) -> Self {
         Self {
             manifest,
             shares,
+            fragments,
             normal: Endpoint::default(),
             partition: Endpoint::default(),
             contexts: [ContextState::Initializing; PROCESSORS],
             log: ConsoleLog::new(),
             lenient_addresses: false,
             ns_attribute_clear: false,
+            any_uuid: false,
         }
     }
 
@@ -199,6 +205,7 @@ impl<'s> Spmc<'s> {
             fixture::CONTROL if call.world == World::Normal => {
                 self.lenient_addresses = call.x(1) & fixture::LENIENT_ADDRESSES != 0;
                 self.ns_attribute_clear = call.x(1) & fixture::NS_ATTRIBUTE_CLEAR != 0;
+                self.any_uuid = call.x(1) & fixture::ANY_UUID != 0;
                 Outcome::Return(Answer::x0(0))
             }
             fixture::VIOLATIONS if call.world == World::Normal => {
@@ -266,7 +273,9 @@ impl<'s> Spmc<'s> {
             ) => {
                 return self.direct_response(machine, call);
             }
-            (DIRECT_REQ_64, World::Normal) => return self.direct_request(machine, call),
+            (DIRECT_REQ_32 | DIRECT_REQ_64 | DIRECT_REQ2_64, World::Normal) => {
+                return self.direct_request(machine, call);
+            }
             _ => {}
         }
         let result = match (function, call.world) {
@@ -280,7 +289,10 @@ impl<'s> Spmc<'s> {
             (PARTITION_INFO_GET_REGS_64, _) => self.partition_information_registers(call),
             (ffa::RUN, World::Normal) => self.run(call),
             (ffa::CONSOLE_LOG | CONSOLE_LOG_64, World::Secure) => self.console_log(machine, call),
-            (ffa::MEM_SHARE | MEM_SHARE_64, World::Normal) => self.share(machine, call),
+            (ffa::MEM_SHARE | MEM_SHARE_64, World::Normal) => self.share(machine, call, Kind::Share),
+            (ffa::MEM_LEND | MEM_LEND_64, World::Normal) => self.share(machine, call, Kind::Lend),
+            (ffa::MEM_FRAG_TX, World::Normal) => self.fragment(machine, call),
+            (ffa::MEM_FRAG_RX, World::Secure) => self.next_fragment(machine, call),
             (ffa::MEM_RECLAIM, World::Normal) => self.reclaim(call),
             (ffa::MEM_RETRIEVE_REQ | MEM_RETRIEVE_REQ_64, World::Secure) => self.retrieve(machine, call),
             (ffa::MEM_RELINQUISH, World::Secure) => self.relinquish(machine, call),
@@ -330,13 +342,16 @@ impl<'s> Spmc<'s> {
     }
 }
 
+const DIRECT_REQ_32: u32 = ffa::MSG_SEND_DIRECT_REQ;
 const DIRECT_REQ_64: u32 = ffa::MSG_SEND_DIRECT_REQ | SMC64;
 const DIRECT_RESP_32: u32 = ffa::MSG_SEND_DIRECT_RESP;
 const DIRECT_RESP_64: u32 = ffa::MSG_SEND_DIRECT_RESP | SMC64;
+const DIRECT_REQ2_64: u32 = ffa::MSG_SEND_DIRECT_REQ2 | SMC64;
 const DIRECT_RESP2_64: u32 = ffa::MSG_SEND_DIRECT_RESP2 | SMC64;
 const RXTX_MAP_64: u32 = ffa::RXTX_MAP | SMC64;
 const CONSOLE_LOG_64: u32 = ffa::CONSOLE_LOG | SMC64;
 const PARTITION_INFO_GET_REGS_64: u32 = ffa::PARTITION_INFO_GET_REGS | SMC64;
+const MEM_LEND_64: u32 = ffa::MEM_LEND | SMC64;
 const MEM_SHARE_64: u32 = ffa::MEM_SHARE | SMC64;
 const MEM_RETRIEVE_REQ_64: u32 = ffa::MEM_RETRIEVE_REQ | SMC64;
 

@@ -6,7 +6,7 @@ use crate::parameters::{File, Parameters};
 use crate::transport::Smc;
 use crate::{expect, expect_eq, failure, memory};
 use remoteproc_abi::door_d::{Answer, LoadArguments, Request, StopMode};
-use remoteproc_abi::memory_descriptor::{Constituent, write_share};
+use remoteproc_abi::memory_descriptor::{Constituent, write_lend, write_share};
 use remoteproc_abi::result::TeeResult;
 use remoteproc_refusal::{Class, Refusal};
 use remoteproc_shim::ffa::{BufferPair, FfaTee, FfaTransport, Registers, Status};
@@ -20,8 +20,11 @@ pub type FfaError = remoteproc_shim::ffa::Error;
 const FFA_ERROR: u32 = 0x8400_0060;
 const FFA_SUCCESS_32: u32 = 0x8400_0061;
 const FFA_SUCCESS_64: u32 = 0xC400_0061;
+const FFA_MEM_LEND: u32 = 0xC400_0072;
 const FFA_MEM_SHARE: u32 = 0xC400_0073;
 const FFA_MEM_RECLAIM: u32 = 0x8400_0077;
+const FFA_MEM_FRAG_RX: u32 = 0x8400_007A;
+const FFA_MEM_FRAG_TX: u32 = 0x8400_007B;
 
 /// What the cases share.
 pub struct Context {
@@ -154,15 +157,92 @@ impl Context {
 
     /// Shares by a descriptor as it stands.
     pub fn share_descriptor(&mut self, descriptor: &[u8]) -> Outcome<Result<u64, Status>> {
+        self.transfer(FFA_MEM_SHARE, descriptor)
+    }
+
+    /// FFA_MEM_SHARE or FFA_MEM_LEND with a descriptor in one piece.
+    fn transfer(&mut self, function: u32, descriptor: &[u8]) -> Outcome<Result<u64, Status>> {
         expect!(self.client.tee().buffers().write(descriptor), "the descriptor exceeds the TX buffer");
         let length = descriptor.len() as u64;
-        let answer = self.try_call(FFA_MEM_SHARE, &[length, length])?;
+        let answer = self.try_call(function, &[length, length])?;
         Ok(answer.map(|answer| answer[3] << 32 | answer[2] & 0xFFFF_FFFF))
     }
 
     /// Shares ranges that the SPMC has to take.
     pub fn share_good(&mut self, ranges: &[Constituent]) -> Outcome<u64> {
         self.share(ranges)?.map_err(|status| failure!("FFA_MEM_SHARE is answered {status}"))
+    }
+
+    /// Shares one range more than the shim's descriptors can have; the SPMC has to take them.
+    pub fn share_surplus(&mut self, ranges: &[Constituent]) -> Outcome<u64> {
+        let (last, most) = ranges.split_last().ok_or_else(|| failure!("no ranges"))?;
+        let mut descriptor = [0; 4096];
+        let (owner, borrower) = (self.client.tee().own_id(), self.client.tee().service().partition);
+        let length =
+            write_share(&mut descriptor, owner, borrower, most).map_err(|error| failure!("{error}"))?;
+        // The composite descriptor is at 80: total pages and number of ranges.
+        let pages: u32 = ranges.iter().map(|range| range.page_count).sum();
+        descriptor[80..84].copy_from_slice(&pages.to_le_bytes());
+        descriptor[84..88].copy_from_slice(&(ranges.len() as u32).to_le_bytes());
+        descriptor[length..length + 8].copy_from_slice(&last.address.to_le_bytes());
+        descriptor[length + 8..length + 12].copy_from_slice(&last.page_count.to_le_bytes());
+        let shared = self.share_descriptor(&descriptor[..length + 16])?;
+        shared.map_err(|status| failure!("FFA_MEM_SHARE is answered {status}"))
+    }
+
+    /// Shares single pages, `stride` bytes apart, by a descriptor in fragments of at most one buffer; the SPMC has to take them.
+    pub fn share_in_fragments(&mut self, first: u64, count: u32, stride: u64) -> Outcome<u64> {
+        let mut fragment = [0; 4096];
+        let (owner, borrower) = (self.client.tee().own_id(), self.client.tee().service().partition);
+        let page = Constituent { address: first, page_count: 1 };
+        let front =
+            write_share(&mut fragment, owner, borrower, &[page]).map_err(|error| failure!("{error}"))? - 16;
+        // The composite descriptor is at 80: total pages and number of ranges.
+        fragment[80..84].copy_from_slice(&count.to_le_bytes());
+        fragment[84..88].copy_from_slice(&count.to_le_bytes());
+        let total = front as u64 + u64::from(count) * 16;
+        let mut call = [total, 0, 0, 0];
+        let mut function = FFA_MEM_SHARE;
+        let mut place = front;
+        for index in 0..u64::from(count) {
+            fragment[place..place + 8].copy_from_slice(&(first + index * stride).to_le_bytes());
+            fragment[place + 8..place + 16].copy_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0]);
+            place += 16;
+            let last = index + 1 == count.into();
+            if place < fragment.len() && !last {
+                continue;
+            }
+            expect!(
+                self.client.tee().buffers().write(&fragment[..place]),
+                "the fragment exceeds the TX buffer"
+            );
+            call[if function == FFA_MEM_SHARE { 1 } else { 2 }] = place as u64;
+            let answer = self.call(function, &call);
+            let (expected, handle) = if last {
+                (FFA_SUCCESS_32, [answer[2], answer[3]])
+            } else {
+                (FFA_MEM_FRAG_RX, [answer[1], answer[2]])
+            };
+            expect_eq!(answer[0] as u32, expected, "the answer to a fragment");
+            if last {
+                return Ok(handle[1] << 32 | handle[0] & 0xFFFF_FFFF);
+            }
+            expect_eq!(answer[3], front as u64 + (index + 1) * 16, "the bytes that the SPMC has");
+            function = FFA_MEM_FRAG_TX;
+            call = [handle[0], handle[1], 0, 0];
+            place = 0;
+        }
+        Err(failure!("no ranges"))
+    }
+
+    /// Lends ranges; the SPMC has to take them.
+    pub fn lend_good(&mut self, ranges: &[Constituent]) -> Outcome<u64> {
+        let mut descriptor = [0; 4096];
+        let (owner, borrower) = (self.client.tee().own_id(), self.client.tee().service().partition);
+        let length =
+            write_lend(&mut descriptor, owner, borrower, ranges).map_err(|error| failure!("{error}"))?;
+        let handle = self.transfer(FFA_MEM_LEND, &descriptor[..length])?;
+        handle.map_err(|status| failure!("FFA_MEM_LEND is answered {status}"))
     }
 
     /// Takes memory back; the partition must not hold it any more.

@@ -61,7 +61,7 @@ pub fn power_off() -> ! {
     }
 }
 
-/// How the SPMC fixture treats shares of memory that is none.
+/// How the SPMC fixture treats what a strict one refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strictness {
     /// It denies them.
@@ -70,14 +70,17 @@ pub enum Strictness {
     Lenient,
     /// The same, and tells the partition that the memory is secure.
     LenientSecure,
+    /// It delivers requests of the second family whatever their UUID, as an SPMC at EL3 does.
+    AnyUuid,
 }
 
-/// Sets how the fixture treats shares. False: it has no such control.
+/// Sets how strict the fixture is. False: it has no such control.
 pub fn set_strictness(strictness: Strictness) -> bool {
     let flags = match strictness {
         Strictness::Strict => 0,
         Strictness::Lenient => 1,
         Strictness::LenientSecure => 3,
+        Strictness::AnyUuid => 4,
     };
     fixture(FIXTURE_SET, flags) == 0
 }

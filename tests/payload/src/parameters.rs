@@ -8,6 +8,7 @@
 //! | watch | demo | physical address of a word of the window to watch |
 //! | no-start | demo | `1`: load, show the resource table, release |
 //! | test | test | prefix of the names to run; repeatable; all if absent |
+//! | seed | test | number that the fuzzer begins with |
 //! | sample, second | test | files that load |
 //! | firmware | test | this project's own firmware |
 //! | spmc | test | `prebuilt`: the SPMC is not the test bench's, so tests that need its controls are skipped |

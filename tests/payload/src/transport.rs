@@ -17,8 +17,8 @@ pub struct Breach {
 /// The conduit.
 #[derive(Default)]
 pub struct Smc {
-    /// x1 of the direct request that is being answered.
-    asked: u64,
+    /// The direct request that is being answered: function and x1.
+    asked: (u32, u64),
     breach: Option<Breach>,
     calls: u64,
 }
@@ -35,27 +35,38 @@ impl Smc {
     }
 
     fn look_at(&mut self, sent: &Registers, answer: &Registers) {
-        let function = FuncId::try_from(answer[0] as u32);
-        let breach = match function {
-            Ok(FuncId::MsgSendDirectResp64) => {
-                let expected = self.asked << 16 & 0xFFFF_0000 | self.asked >> 16 & 0xFFFF;
-                // An SPMC may leave them as they were, or zero.
-                let dirty = (8..18).find(|register| ![0, sent[*register]].contains(&answer[*register]));
-                if answer[1] != expected {
-                    Some(("answer swaps sender and receiver", 1))
-                } else if answer[2] != 0 {
-                    Some(("answer to a partition message has x2 = 0", 2))
-                } else if answer[3] >> 32 != 0 {
-                    Some(("result has 32 bits", 3))
-                } else {
-                    dirty.map(|register| ("x8 to x17 of an answer are zero", register))
-                }
-            }
-            Ok(FuncId::MsgSendDirectResp32 | FuncId::MsgSendDirectResp64_2) => {
-                Some(("answer is of the request's family and width", 0))
-            }
+        let function = answer[0] as u32;
+        let response = FuncId::try_from(function);
+        if !matches!(
+            response,
+            Ok(FuncId::MsgSendDirectResp32 | FuncId::MsgSendDirectResp64 | FuncId::MsgSendDirectResp64_2)
+        ) {
             // FFA_ERROR, FFA_INTERRUPT, FFA_YIELD and anything else are the shim's business.
-            _ => None,
+            return;
+        }
+        let (asked, parties) = self.asked;
+        let expected = parties << 16 & 0xFFFF_0000 | parties >> 16 & 0xFFFF;
+        let narrow = response == Ok(FuncId::MsgSendDirectResp32);
+        let second = response == Ok(FuncId::MsgSendDirectResp64_2);
+        let (result, end) = if second { (4, 9) } else { (3, 8) };
+        // An SPMC may leave x8 to x17 as they were, or zero; those that belong to the message are zero.
+        let dirty = (end..18)
+            .find(|register| answer[*register] != 0 && (second || answer[*register] != sent[*register]));
+        let wide = (1..8).find(|register| answer[*register] >> 32 != 0).filter(|_| narrow);
+        let breach = if function != asked + 1 {
+            Some(("answer is of the request's family and width", 0))
+        } else if answer[1] != expected {
+            Some(("answer swaps sender and receiver", 1))
+        } else if answer[2] != 0 {
+            Some(("answer to a partition message has x2 = 0", 2))
+        } else if second && answer[3] != 0 {
+            Some(("answer of the second family has x3 = 0", 3))
+        } else if answer[result] >> 32 != 0 {
+            Some(("result has 32 bits", result))
+        } else if let Some(register) = wide {
+            Some(("answer of 32 bits has 32 bits", register))
+        } else {
+            dirty.map(|register| ("registers behind an answer's payload are zero", register))
         };
         if let Some((rule, register)) = breach {
             self.breach.get_or_insert(Breach { rule, register, value: answer[register] });
@@ -69,8 +80,8 @@ impl FfaTransport for Smc {
         let function = function as u32;
         let answer = smccc::smc64(function, arguments);
         match FuncId::try_from(function) {
-            Ok(FuncId::MsgSendDirectReq64) => {
-                self.asked = registers[1];
+            Ok(FuncId::MsgSendDirectReq32 | FuncId::MsgSendDirectReq64 | FuncId::MsgSendDirectReq64_2) => {
+                self.asked = (function, registers[1]);
                 self.calls += 1;
                 self.look_at(&registers, &answer);
             }

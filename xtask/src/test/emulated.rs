@@ -15,6 +15,9 @@ use std::time::Duration;
 /// The longest run, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(400);
 
+/// How the lines begin that tell what the fuzzer has seen.
+const FUZZ: &str = "fuzz ";
+
 /// A good container, and another one, each with the key that signed it.
 const SAMPLE: (&str, &str) = ("04-rsa2048-platTLV-keyinfo.sig", "rsa2048");
 const SECOND: (&str, &str) = ("02-rsa4096-multi-m33.sig", "rsa4096");
@@ -27,6 +30,9 @@ pub fn system(suite: &mut Suite) -> Result<()> {
     let mut parameters = parameters(suite)?;
     if let Some(part) = &suite.part {
         parameters.set("test", part)?;
+    }
+    if let Some(seed) = suite.seed {
+        parameters.set("seed", &seed.to_string())?;
     }
     place(&mut parameters, "sample", SAMPLE.0, vectors.join(SAMPLE.0), "")?;
     place(&mut parameters, "second", SECOND.0, vectors.join(SECOND.0), "")?;
@@ -97,6 +103,7 @@ fn run(suite: &mut Suite, title: &str, fill: u8, keys: &[Key], parameters: &Para
     let images = suite.images()?;
     let step = progress::step(title);
     let mut verdicts = Verdicts::default();
+    let mut facts = Vec::new();
     let firmware = suite.firmware.clone();
     let run = Run { firmware: &firmware, keys, parameters, fill, limit: LIMIT };
     let outcome = machine::run(&suite.workspace, &images, &run, |_, line| {
@@ -104,6 +111,11 @@ fn run(suite: &mut Suite, title: &str, fill: u8, keys: &[Key], parameters: &Para
             return;
         }
         if let Some(message) = Message::parse(&line.text) {
+            if let Message::Info(text) = &message
+                && text.starts_with(FUZZ)
+            {
+                facts.push(text.clone());
+            }
             if let Message::TestBegin(name) = &message {
                 step.detail(name);
             }
@@ -125,6 +137,9 @@ fn run(suite: &mut Suite, title: &str, fill: u8, keys: &[Key], parameters: &Para
     if failed {
         let path = suite.workspace.keep_console(title, &outcome.console)?;
         println!("      the console is in {}", path.display());
+    }
+    for fact in facts {
+        println!("      {fact}");
     }
     println!("      {title}: {:.1} s", outcome.elapsed.as_secs_f64());
     Ok(outcome)

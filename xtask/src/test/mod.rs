@@ -38,6 +38,9 @@ const GROUPS: [Group; 10] = [
 pub struct Options {
     /// One group, or a part of one: GROUP or GROUP:TEXT, as in `system:sharing::` or `demo:05`
     filter: Option<String>,
+    /// What the fuzzer of the system tests begins with, instead of its fixed seed
+    #[arg(long)]
+    seed: Option<u64>,
     /// List the groups
     #[arg(long)]
     list: bool,
@@ -52,12 +55,14 @@ struct Suite {
     images: Option<Result<Images, String>>,
     /// The part of the group that is wanted, if not all of it.
     part: Option<String>,
+    /// What the fuzzer begins with, if not with its own.
+    seed: Option<u64>,
     tally: Tally,
 }
 
 impl Suite {
     fn new(workspace: Workspace, toolchain: Toolchain, firmware: Firmware, part: Option<String>) -> Self {
-        Self { workspace, toolchain, firmware, images: None, part, tally: Tally::default() }
+        Self { workspace, toolchain, firmware, images: None, part, seed: None, tally: Tally::default() }
     }
 
     /// A run's title: the same tests run on more than one firmware.
@@ -111,6 +116,7 @@ pub fn run(options: &Options) -> Result<u8> {
     setup::ensure_components();
     let toolchain = setup::ensure()?;
     let mut suite = Suite::new(workspace, toolchain, Firmware::Fixture, part);
+    suite.seed = options.seed;
     for (name, what, checks) in GROUPS {
         if group.is_some_and(|group| group != name) {
             continue;

@@ -10,6 +10,7 @@ mod worlds;
 
 use core::arch::global_asm;
 
+use el3_spmc::fragments::Fragments;
 use el3_spmc::machine::{Machine, World};
 use el3_spmc::memory_map::{NORMAL_DEVICE_TREE, NORMAL_ENTRY};
 use el3_spmc::share_table::ShareTable;
@@ -36,20 +37,21 @@ extern "C" fn firmware_main() -> ! {
             power::off()
         }
     };
-    let shares = take_share_table();
+    let (shares, fragments) = take_tables();
     let mut worlds = Worlds::new(
         WorldContext::partition(partition.entry, partition.boot_register, partition.boot_information),
         WorldContext::normal(NORMAL_ENTRY, NORMAL_DEVICE_TREE),
     );
-    let mut spmc = Spmc::new(partition.manifest, shares);
+    let mut spmc = Spmc::new(partition.manifest, shares, fragments);
     serve(&mut machine, &mut worlds, &mut spmc)
 }
 
-/// The share table is too big for the stack; it lives in .bss.
-fn take_share_table() -> &'static mut ShareTable {
+/// The share table and the fragments are too big for the stack; they live in .bss.
+fn take_tables() -> (&'static mut ShareTable, &'static mut Fragments) {
     static mut SHARES: ShareTable = ShareTable::new();
-    // SAFETY: called once, from `firmware_main`, which runs once on one CPU; nothing else names `SHARES`.
-    unsafe { &mut *core::ptr::addr_of_mut!(SHARES) }
+    static mut FRAGMENTS: Fragments = Fragments::new();
+    // SAFETY: called once, from `firmware_main`, which runs once on one CPU; nothing else names these two.
+    unsafe { (&mut *core::ptr::addr_of_mut!(SHARES), &mut *core::ptr::addr_of_mut!(FRAGMENTS)) }
 }
 
 /// Runs the worlds until the power goes off.

@@ -1,5 +1,6 @@
 //! Memory transaction descriptors, written by hand offset by offset.
 use super::*;
+use crate::error::FfaError;
 
 /// A share descriptor by endpoint 0 for 0x8001, as bytes written by hand offset by offset.
 pub fn share_bytes(entry_size: usize, ranges: &[(u64, u32)]) -> std::vec::Vec<u8> {
@@ -39,10 +40,12 @@ const TWO: [(u64, u32); 2] = [(0x4100_0000, 2), (0x4200_0000, 3)];
 #[test]
 fn a_good_share_in_both_formats() {
     for size in [16, 32] {
-        let share = decode_share(&share_bytes(size, &TWO), size).unwrap();
+        let bytes = share_bytes(size, &TWO);
+        let share = decode_share(&bytes, size, Kind::Share).unwrap();
         assert_eq!(share.entry.receiver, 0x8001);
-        assert_eq!(share.constituents.len(), 2);
-        assert_eq!(share.constituents[1], Constituent { address: 0x4200_0000, pages: 3 });
+        assert_eq!(share.range_count(), 2);
+        let last = share.constituents(&bytes).last();
+        assert_eq!(last, Some(Constituent { address: 0x4200_0000, pages: 3 }));
     }
 }
 
@@ -50,17 +53,17 @@ fn a_good_share_in_both_formats() {
 fn every_truncation_of_a_share_is_refused() {
     let bytes = share_bytes(32, &TWO);
     for length in 0..bytes.len() {
-        assert!(decode_share(&bytes[..length], 32).is_err(), "length {length}");
+        assert!(decode_share(&bytes[..length], 32, Kind::Share).is_err(), "length {length}");
     }
     let mut longer = bytes.clone();
     longer.push(0);
-    assert!(decode_share(&longer, 32).is_err());
+    assert!(decode_share(&longer, 32, Kind::Share).is_err());
 }
 
 fn broken_share(offset: usize, data: &[u8]) -> Refusal {
     let mut bytes = share_bytes(32, &TWO);
     bytes[offset..offset + data.len()].copy_from_slice(data);
-    decode_share(&bytes, 32).unwrap_err()
+    decode_share(&bytes, 32, Kind::Share).unwrap_err()
 }
 
 #[test]
@@ -94,11 +97,23 @@ fn each_rule_of_a_share() {
 }
 
 #[test]
-fn too_many_ranges() {
-    let ranges: std::vec::Vec<(u64, u32)> =
-        (0..MAXIMUM_RANGES as u64 + 1).map(|index| (0x4000_0000 + index * 0x2000, 1)).collect();
-    assert!(decode_share(&share_bytes(16, &ranges[1..]), 16).is_ok());
-    assert_eq!(decode_share(&share_bytes(16, &ranges), 16).unwrap_err().error, FfaError::NoMemory);
+fn a_lend_leaves_the_attributes_to_the_borrower() {
+    let mut bytes = share_bytes(32, &TWO);
+    assert_eq!(decode_share(&bytes, 32, Kind::Lend).unwrap_err().rule, "lend-attributes");
+    bytes[2] = 0;
+    assert_eq!(decode_share(&bytes, 32, Kind::Lend).unwrap().kind, Kind::Lend);
+    assert_eq!(decode_share(&bytes, 32, Kind::Share).unwrap_err().rule, "share-attributes");
+    bytes[4] = 1;
+    assert_eq!(decode_share(&bytes, 32, Kind::Lend).unwrap_err().rule, "share-flags");
+}
+
+#[test]
+fn fragments_end_between_ranges() {
+    for (length, size, good) in
+        [(96, 32, true), (80, 32, false), (80, 16, true), (100, 32, false), (4096, 32, true), (0, 16, false)]
+    {
+        assert_eq!(is_first_fragment(length, size), good, "{length}");
+    }
 }
 
 #[test]
@@ -125,6 +140,7 @@ fn response_layout() {
     let constituents =
         [Constituent { address: 0x4100_0000, pages: 2 }, Constituent { address: 0x1000, pages: 5 }];
     let response = Response {
+        kind: Kind::Share,
         sender: 0,
         receiver: 0x8001,
         attributes: 0x6f,
@@ -134,11 +150,12 @@ fn response_layout() {
         implementation: [0; 16],
         constituents: &constituents,
     };
-    let mut buffer = [0xff; BUFFER_SIZE];
-    let length = encode_retrieve_response(&response, 32, &mut buffer).unwrap();
-    assert_eq!(length, 48 + 32 + 16 + 32);
+    let mut buffer = Vec::new();
+    buffer.extend_from_slice(&[0xff; 300]).unwrap();
+    encode_retrieve_response(&response, 32, &mut buffer).unwrap();
+    assert_eq!(buffer.len(), 48 + 32 + 16 + 32);
     let words: std::vec::Vec<u32> =
-        buffer[..length].chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
+        buffer.chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
     assert_eq!(words[..12], [0x6f_0000, 8, 0x5566_7788, 0x1122_3344, 0, 0, 32, 1, 48, 0, 0, 0]);
     assert_eq!(words[12..20], [0x6_8001, 80, 0, 0, 0, 0, 0, 0]);
     assert_eq!(words[20..], [7, 2, 0, 0, 0x4100_0000, 0, 2, 0, 0x1000, 0, 5, 0]);

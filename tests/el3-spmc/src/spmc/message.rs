@@ -1,41 +1,78 @@
 //! Direct messages, FFA_MSG_WAIT, FFA_RUN, the console: what moves the partition's execution context.
 use super::{
-    Answer, CONSOLE_LOG_64, Call, ContextState, DIRECT_RESP_64, NORMAL_WORLD_ID, Outcome, PARTITION_ID, Spmc,
+    Answer, CONSOLE_LOG_64, Call, ContextState, DIRECT_REQ_32, DIRECT_REQ_64, DIRECT_REQ2_64, DIRECT_RESP_32,
+    DIRECT_RESP_64, DIRECT_RESP2_64, NORMAL_WORLD_ID, Outcome, PARTITION_ID, Registers, Spmc,
 };
 use crate::error::{FfaError, Refusal};
-use crate::function::{SMC64, ffa};
+use crate::function::SMC64;
 use crate::machine::{Machine, World};
-use crate::manifest::RECEIVES_DIRECT_REQUESTS;
+use crate::manifest::{RECEIVES_DIRECT_REQUESTS, RECEIVES_DIRECT_REQUESTS_2};
+
+/// The FF-A version that brought REQ2 and extended registers.
+const VERSION_1_2: u32 = 0x0001_0002;
 
 impl Spmc<'_> {
-    /// FFA_MSG_SEND_DIRECT_REQ (64 bit) of the normal world.
+    /// FFA_MSG_SEND_DIRECT_REQ (32 and 64 bit) and REQ2 of the normal world.
     pub(super) fn direct_request(&mut self, machine: &mut dyn Machine, call: &Call<'_>) -> Outcome {
-        let (sender, receiver) = ((call.w(1) >> 16) as u16, call.w(1) as u16);
-        let result = if sender != NORMAL_WORLD_ID {
-            Err(Refusal::invalid("request-sender", "the sender is not the caller"))
-        } else if receiver != PARTITION_ID {
-            Err(Refusal::invalid("request-receiver", "there is no such partition"))
-        } else if call.x(2) != 0 {
-            Err(Refusal::invalid("request-flags", "framework messages are not the normal world's to send"))
-        } else if self.manifest.messaging & RECEIVES_DIRECT_REQUESTS == 0 {
-            Err(Refusal::denied("request-method", "the partition takes no direct requests"))
-        } else if self.contexts.get(call.processor) != Some(&ContextState::Waiting) {
-            Err(Refusal::new(FfaError::Busy, "request-busy", "the execution context is not waiting"))
-        } else {
-            Ok(())
+        let result = match call.function() {
+            DIRECT_REQ2_64 => self.check_request_2(call),
+            _ => self.check_request(call),
         };
+        let result = result.and_then(|()| match self.contexts.get(call.processor) {
+            Some(ContextState::Waiting) => Ok(()),
+            _ => Err(Refusal::new(FfaError::Busy, "request-busy", "the execution context is not waiting")),
+        });
         if let Err(refusal) = result {
             return Outcome::Return(self.refuse(machine, call, refusal));
         }
         if let Some(state) = self.contexts.get_mut(call.processor) {
-            *state = ContextState::Serving { client: sender, function: call.function() };
+            *state = ContextState::Serving { client: NORMAL_WORLD_ID, function: call.function() };
         }
-        // x8 to x17 are not part of this message: the partition gets zeros, whatever the client left there.
-        let mut answer = Answer { registers: *call.registers, count: 18 };
-        answer.registers[0] = call.function().into();
-        answer.registers[1] = call.w(1).into();
-        answer.registers[8..].fill(0);
-        Outcome::Switch(World::Secure, answer)
+        Outcome::Switch(World::Secure, Answer { registers: message(call), count: 18 })
+    }
+
+    /// Sender and receiver of a direct request.
+    fn check_parties(&self, call: &Call<'_>) -> Result<(), Refusal> {
+        if (call.w(1) >> 16) as u16 != NORMAL_WORLD_ID {
+            return Err(Refusal::invalid("request-sender", "the sender is not the caller"));
+        }
+        if call.w(1) as u16 != PARTITION_ID {
+            return Err(Refusal::invalid("request-receiver", "there is no such partition"));
+        }
+        Ok(())
+    }
+
+    fn check_request(&self, call: &Call<'_>) -> Result<(), Refusal> {
+        self.check_parties(call)?;
+        if call.argument(2) != 0 {
+            return Err(Refusal::invalid(
+                "request-flags",
+                "framework messages are not the normal world's to send",
+            ));
+        }
+        if self.manifest.messaging & RECEIVES_DIRECT_REQUESTS == 0 {
+            return Err(Refusal::denied("request-method", "the partition takes no direct requests"));
+        }
+        Ok(())
+    }
+
+    /// REQ2: both ends speak 1.2, the partition takes it, and has the UUID.
+    fn check_request_2(&self, call: &Call<'_>) -> Result<(), Refusal> {
+        if self.version_of(World::Normal) < VERSION_1_2 {
+            return Err(Refusal::new(FfaError::NotSupported, "request2-version", "REQ2 needs FF-A 1.2"));
+        }
+        self.check_parties(call)?;
+        if self.manifest.messaging & RECEIVES_DIRECT_REQUESTS_2 == 0
+            || self.version_of(World::Secure) < VERSION_1_2
+        {
+            return Err(Refusal::denied("request2-method", "the partition takes no requests of this family"));
+        }
+        let (low, high) = (call.x(2), call.x(3));
+        let uuid = [low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32];
+        if !self.any_uuid && !self.manifest.uuids.contains(&uuid) {
+            return Err(Refusal::invalid("request2-uuid", "the partition has no such UUID"));
+        }
+        Ok(())
     }
 
     /// FFA_MSG_SEND_DIRECT_RESP and RESP2 of the partition.
@@ -47,8 +84,9 @@ impl Spmc<'_> {
                 if let Some(state) = self.contexts.get_mut(call.processor) {
                     *state = ContextState::Waiting;
                 }
-                // The client's x8 to x17 stay what they were.
-                Outcome::Switch(World::Normal, Answer { registers: *call.registers, count: 8 })
+                // The client's x8 to x17 stay what they were, but for RESP2, which uses them.
+                let count = if call.function() == DIRECT_RESP2_64 { 18 } else { 8 };
+                Outcome::Switch(World::Normal, Answer { registers: message(call), count })
             }
         }
     }
@@ -58,19 +96,24 @@ impl Spmc<'_> {
         else {
             return Err(Refusal::denied("response-without-request", "there is no request to answer"));
         };
-        // REQ 64 is the only request delivered; RESP is its identifier plus one, in both widths.
+        // A response's identifier is its request's plus one, in each family and width.
         if call.function() != function + 1 {
             return Err(Refusal::denied(
                 "response-family",
                 "the response is of another family or width than the request",
             ));
         }
-        debug_assert_eq!(call.function(), DIRECT_RESP_64);
         if (call.x(1) >> 16) as u16 != PARTITION_ID || call.x(1) as u16 != client || call.x(1) >> 32 != 0 {
             return Err(Refusal::invalid(
                 "response-ids",
                 "the sender must be the partition, the receiver the one who asked",
             ));
+        }
+        if call.function() == DIRECT_RESP2_64 {
+            if call.x(2) != 0 || call.x(3) != 0 {
+                return Err(Refusal::invalid("response2-reserved", "x2 and x3 must be zero"));
+            }
+            return Ok(());
         }
         if call.x(2) != 0 {
             return Err(Refusal::invalid(
@@ -78,12 +121,18 @@ impl Spmc<'_> {
                 "w2 must be zero: the request was no framework message",
             ));
         }
+        if call.function() == DIRECT_RESP_32 && (3..=7).any(|index| call.x(index) >> 32 != 0) {
+            return Err(Refusal::invalid(
+                "response-width",
+                "a 32-bit response has values of more than 32 bits",
+            ));
+        }
         self.check_extended(call)
     }
 
     /// From FF-A 1.2 on, x8 to x17 of a message with eight registers must be zero.
     fn check_extended(&self, call: &Call<'_>) -> Result<(), Refusal> {
-        if self.version_of(World::Secure) >= 0x0001_0002
+        if self.version_of(World::Secure) >= VERSION_1_2
             && call.registers[8..].iter().any(|&value| value != 0)
         {
             return Err(Refusal::invalid("extended-registers", "x8 to x17 must be zero"));
@@ -122,7 +171,7 @@ impl Spmc<'_> {
             }
             _ => return Err(Refusal::denied("wait-state", "the execution context is waiting already")),
         }
-        let keep_allowed = self.version_of(World::Secure) >= 0x0001_0002;
+        let keep_allowed = self.version_of(World::Secure) >= VERSION_1_2;
         if call.w(1) != 0 || call.w(2) > u32::from(keep_allowed) || !call.zero(3..=7) {
             return Err(Refusal::invalid(
                 "wait-registers",
@@ -160,7 +209,7 @@ impl Spmc<'_> {
         call: &Call<'_>,
     ) -> Result<Answer, Refusal> {
         let wide = call.function() == CONSOLE_LOG_64;
-        let extended = self.version_of(World::Secure) >= 0x0001_0002;
+        let extended = self.version_of(World::Secure) >= VERSION_1_2;
         // w2 to w7 with four bytes each, x2 to x7 with eight, or x2 to x17 from 1.2 on.
         let (width, last) = match (wide, extended) {
             (false, _) => (4, 7),
@@ -181,4 +230,24 @@ impl Spmc<'_> {
     }
 }
 
-const _: () = assert!(DIRECT_RESP_64 == (ffa::MSG_SEND_DIRECT_REQ | SMC64) + 1);
+/// The registers of a direct message as the other side gets them: only what belongs to the message, whatever else the sender
+/// left in its registers.
+fn message(call: &Call<'_>) -> Registers {
+    let mut registers = *call.registers;
+    registers[0] = call.function().into();
+    registers[1] = call.w(1).into();
+    if matches!(call.function(), DIRECT_REQ2_64 | DIRECT_RESP2_64) {
+        return registers;
+    }
+    if call.function() & SMC64 == 0 {
+        for register in &mut registers[1..8] {
+            *register &= 0xffff_ffff;
+        }
+    }
+    registers[8..].fill(0);
+    registers
+}
+
+const _: () = assert!(DIRECT_RESP_32 == DIRECT_REQ_32 + 1);
+const _: () = assert!(DIRECT_RESP_64 == DIRECT_REQ_64 + 1);
+const _: () = assert!(DIRECT_RESP2_64 == DIRECT_REQ2_64 + 1);

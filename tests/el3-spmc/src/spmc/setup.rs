@@ -1,13 +1,15 @@
 //! Calls that set an endpoint up: version, features, buffers, partition information.
 use super::{
-    Answer, Call, DIRECT_REQ_64, DIRECT_RESP_64, Endpoint, MEM_RETRIEVE_REQ_64, MEM_SHARE_64, Mailbox,
-    PARTITION_ID, PARTITION_INFO_GET_REGS_64, RXTX_MAP_64, Spmc,
+    Answer, Call, DIRECT_REQ_32, DIRECT_REQ_64, DIRECT_REQ2_64, DIRECT_RESP_32, DIRECT_RESP_64,
+    DIRECT_RESP2_64, Endpoint, MEM_LEND_64, MEM_RETRIEVE_REQ_64, MEM_SHARE_64, Mailbox, PARTITION_ID,
+    PARTITION_INFO_GET_REGS_64, RXTX_MAP_64, Spmc,
 };
 use crate::error::{FfaError, Refusal};
 use crate::function::{SMC64, ffa};
 use crate::machine::{Machine, World};
-use crate::manifest::VERSION;
+use crate::manifest::{MAXIMUM_UUIDS, RECEIVES_DIRECT_REQUESTS, RECEIVES_DIRECT_REQUESTS_2, VERSION};
 use crate::memory_map::{NORMAL_RAM, PAGE_SIZE, PARTITION, Range};
+use heapless::Vec;
 
 /// Bytes of a partition information descriptor.
 const DESCRIPTOR_SIZE: u64 = 24;
@@ -72,15 +74,26 @@ impl Spmc<'_> {
             | ffa::RX_RELEASE
             | ffa::PARTITION_INFO_GET
             | PARTITION_INFO_GET_REGS_64
+            | DIRECT_REQ_32
             | DIRECT_REQ_64
-            | DIRECT_RESP_64 => true,
-            ffa::RUN | ffa::MEM_SHARE | MEM_SHARE_64 | ffa::MEM_RECLAIM => !secure,
+            | DIRECT_RESP_32
+            | DIRECT_RESP_64
+            | DIRECT_REQ2_64
+            | DIRECT_RESP2_64 => true,
+            ffa::RUN
+            | ffa::MEM_SHARE
+            | MEM_SHARE_64
+            | ffa::MEM_LEND
+            | MEM_LEND_64
+            | ffa::MEM_FRAG_TX
+            | ffa::MEM_RECLAIM => !secure,
             ffa::MSG_WAIT
             | ffa::CONSOLE_LOG
             | super::CONSOLE_LOG_64
             | ffa::MEM_RETRIEVE_REQ
             | MEM_RETRIEVE_REQ_64
             | ffa::MEM_RETRIEVE_RESP
+            | ffa::MEM_FRAG_RX
             | ffa::MEM_RELINQUISH => secure,
             _ => false,
         };
@@ -175,16 +188,21 @@ impl Spmc<'_> {
 
     fn partition_properties(&self) -> u32 {
         // Sending direct requests is nothing the normal world can use; the other bits are the manifest's.
-        (self.manifest.messaging & crate::manifest::RECEIVES_DIRECT_REQUESTS) | AARCH64
+        (self.manifest.messaging & (RECEIVES_DIRECT_REQUESTS | RECEIVES_DIRECT_REQUESTS_2)) | AARCH64
     }
 
-    /// How the partition answers to `uuid`: `None` if it doesn't, else the UUID words that its descriptor shows.
-    fn match_uuid(&self, uuid: [u32; 4]) -> Option<[u32; 4]> {
+    /// The UUID words of the descriptors that answer the question for `uuid`. Without a UUID there is one descriptor for each of
+    /// the partition's; a caller below 1.2 sees the first alone, as under Hafnium.
+    fn match_uuid(&self, caller: World, uuid: [u32; 4]) -> Result<Vec<[u32; 4], MAXIMUM_UUIDS>, Refusal> {
+        let uuids = &self.manifest.uuids;
         if uuid == [0; 4] {
-            self.manifest.uuids.first().copied()
-        } else {
+            let shown = if self.version_of(caller) < VERSION { 1 } else { uuids.len() };
+            Ok(uuids.iter().take(shown).copied().collect())
+        } else if uuids.contains(&uuid) {
             // The caller knows the UUID it asked for; the field is zero then (DEN0077A 1.2, table 6.1).
-            self.manifest.uuids.contains(&uuid).then_some([0; 4])
+            Ok([[0; 4]].into_iter().collect())
+        } else {
+            Err(Refusal::invalid("info-uuid", "no partition has this UUID"))
         }
     }
 
@@ -198,52 +216,61 @@ impl Spmc<'_> {
         if flags > 1 || !call.zero(6..=7) {
             return Err(Refusal::invalid("info-flags", "unknown flags"));
         }
-        let shown = self
-            .match_uuid([call.w(1), call.w(2), call.w(3), call.w(4)])
-            .ok_or(Refusal::invalid("info-uuid", "no partition has this UUID"))?;
+        let shown = self.match_uuid(call.world, [call.w(1), call.w(2), call.w(3), call.w(4)])?;
+        let count = shown.len() as u64;
         if flags == 1 {
-            return Ok(Answer::success(1, 0));
+            return Ok(Answer::success(count, 0));
         }
-        let mut descriptor = [0; DESCRIPTOR_SIZE as usize];
-        let mut put =
-            |offset: usize, bytes: &[u8]| descriptor[offset..offset + bytes.len()].copy_from_slice(bytes);
-        put(0, &PARTITION_ID.to_le_bytes());
-        put(2, &(self.manifest.contexts as u16).to_le_bytes());
-        put(4, &self.partition_properties().to_le_bytes());
-        for (index, word) in shown.into_iter().enumerate() {
-            put(8 + index * 4, &word.to_le_bytes());
+        let mut descriptors = [0; DESCRIPTOR_SIZE as usize * MAXIMUM_UUIDS];
+        for (descriptor, uuid) in descriptors.chunks_exact_mut(DESCRIPTOR_SIZE as usize).zip(&shown) {
+            for (place, word) in descriptor.chunks_exact_mut(8).zip(self.descriptor(*uuid)) {
+                place.copy_from_slice(&word.to_le_bytes());
+            }
         }
         let mailbox = Self::free_receive_buffer(self.endpoint_mut(call.world))?;
-        machine.write(mailbox.receive, &descriptor);
+        if let Some(used) = descriptors.get(..DESCRIPTOR_SIZE as usize * shown.len()) {
+            machine.write(mailbox.receive, used);
+        }
         mailbox.receive_held = true;
-        Ok(Answer::success(1, DESCRIPTOR_SIZE))
+        Ok(Answer::success(count, DESCRIPTOR_SIZE))
     }
 
-    /// FFA_PARTITION_INFO_GET_REGS.
+    /// A partition information descriptor: id, execution contexts, properties, UUID.
+    fn descriptor(&self, uuid: [u32; 4]) -> [u64; 3] {
+        let [word0, word1, word2, word3] = uuid.map(u64::from);
+        [
+            u64::from(PARTITION_ID)
+                | (u64::from(self.manifest.contexts) & 0xffff) << 16
+                | u64::from(self.partition_properties()) << 32,
+            word0 | word1 << 32,
+            word2 | word3 << 32,
+        ]
+    }
+
+    /// FFA_PARTITION_INFO_GET_REGS. All descriptors of the one partition fit one answer.
     pub(super) fn partition_information_registers(&self, call: &Call<'_>) -> Result<Answer, Refusal> {
         let (low, high) = (call.x(1), call.x(2));
         let (index, tag) = (call.x(3) & 0xffff, (call.x(3) >> 16) & 0xffff);
         if call.x(3) >> 32 != 0 || !call.zero(4..=17) {
             return Err(Refusal::invalid("info-reserved", "reserved registers must be zero"));
         }
-        let shown = self
-            .match_uuid([low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32])
-            .ok_or(Refusal::invalid("info-uuid", "no partition has this UUID"))?;
+        let uuid = [low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32];
+        let shown = self.match_uuid(call.world, uuid)?;
         if tag != 0 {
             return Err(Refusal::new(FfaError::Retry, "info-tag", "the tag is not the one given out"));
         }
-        if index != 0 {
-            return Err(Refusal::invalid("info-index", "there is only one descriptor"));
+        let first = index as usize;
+        let last = shown.len().saturating_sub(1);
+        if first > last {
+            return Err(Refusal::invalid("info-index", "there are fewer descriptors"));
         }
         let mut registers = [0; 18];
         registers[0] = u64::from(ffa::SUCCESS | SMC64);
-        // Last index 0, current index 0, tag 0, size of one descriptor.
-        registers[2] = DESCRIPTOR_SIZE << 48;
-        registers[3] = u64::from(PARTITION_ID)
-            | (u64::from(self.manifest.contexts) & 0xffff) << 16
-            | u64::from(self.partition_properties()) << 32;
-        registers[4] = u64::from(shown[0]) | u64::from(shown[1]) << 32;
-        registers[5] = u64::from(shown[2]) | u64::from(shown[3]) << 32;
+        // Last index, current index, tag 0, size of one descriptor.
+        registers[2] = DESCRIPTOR_SIZE << 48 | (last as u64) << 16 | last as u64;
+        for (place, uuid) in registers[3..].chunks_exact_mut(3).zip(shown.iter().skip(first)) {
+            place.copy_from_slice(&self.descriptor(*uuid));
+        }
         Ok(Answer { registers, count: 18 })
     }
 }

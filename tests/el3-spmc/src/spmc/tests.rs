@@ -85,13 +85,23 @@ fn manifest() -> Manifest {
 impl Bench {
     /// The partition is about to start.
     fn cold() -> Self {
+        Self::with(manifest())
+    }
+
+    /// The partition with this manifest is about to start.
+    fn with(manifest: Manifest) -> Self {
         let shares = Box::leak(Box::new(ShareTable::new()));
-        Self { spmc: Spmc::new(manifest(), shares), machine: Fake::default() }
+        let fragments = Box::leak(Box::new(Fragments::new()));
+        Self { spmc: Spmc::new(manifest, shares, fragments), machine: Fake::default() }
     }
 
     /// Both sides initialized, the partition waiting.
     fn ready() -> Self {
-        let mut bench = Self::cold();
+        Self::cold().initialized()
+    }
+
+    fn initialized(self) -> Self {
+        let mut bench = self;
         assert_eq!(bench.secure(&[ffa::VERSION.into(), 0x10002])[0], 0x10002);
         assert_eq!(bench.secure(&[RXTX_MAP_64.into(), SP_TX, SP_RX, 1])[0], OK);
         bench.waits();
@@ -212,7 +222,11 @@ fn features_and_ids() {
     for (asked, property) in [(ffa::RXTX_MAP, 0x10000), (RXTX_MAP_64, 0x10000), (DIRECT_REQ_64, 0)] {
         assert_eq!(bench.normal(&[ffa::FEATURES.into(), asked.into()])[..3], [OK, 0, property]);
     }
-    for asked in [ffa::MEM_LEND, ffa::MSG_SEND_DIRECT_REQ, ffa::MSG_SEND_DIRECT_REQ2, ffa::YIELD, 1, 2, 3] {
+    for asked in [DIRECT_REQ_32, DIRECT_RESP_32, DIRECT_REQ2_64, DIRECT_RESP2_64, ffa::MEM_LEND, MEM_LEND_64]
+    {
+        assert_eq!(bench.normal(&[ffa::FEATURES.into(), asked.into()])[..3], [OK, 0, 0]);
+    }
+    for asked in [ffa::MEM_DONATE, ffa::MSG_SEND_DIRECT_REQ2, ffa::YIELD, 1, 2, 3] {
         assert_eq!(bench.normal(&[ffa::FEATURES.into(), asked.into()])[..3], [ERROR, 0, NOT_SUPPORTED]);
     }
     assert_eq!(bench.secure(&[ffa::FEATURES.into(), ffa::MEM_RETRIEVE_REQ.into(), 2])[..3], [OK, 0, 6]);
@@ -312,15 +326,18 @@ fn requests_that_are_refused() {
         ([DIRECT_REQ_64.into(), 0x8000, 0], INVALID),
         ([DIRECT_REQ_64.into(), 0x8001, 0x8000_0000], INVALID),
         ([DIRECT_REQ_64.into(), 0x8001, 1], INVALID),
-        ([ffa::MSG_SEND_DIRECT_REQ.into(), 0x8001, 0], NOT_SUPPORTED),
-        ([(ffa::MSG_SEND_DIRECT_REQ2 | SMC64).into(), 0x8001, 0], NOT_SUPPORTED),
+        ([DIRECT_REQ_32.into(), 0x1_8001, 0], INVALID),
+        ([DIRECT_REQ_32.into(), 0x8001, 0x8000_0000], INVALID),
+        ([DIRECT_REQ2_64.into(), 0x8001, 0], DENIED),
+        ([ffa::MSG_SEND_DIRECT_REQ2.into(), 0x8001, 0], NOT_SUPPORTED),
         ([DIRECT_RESP_64.into(), 0x8001, 0], NOT_SUPPORTED),
         ([ffa::MSG_WAIT.into(), 0, 0], NOT_SUPPORTED),
         ([ffa::RUN.into(), 0x8001_0000, 0], DENIED),
         ([ffa::RUN.into(), 0x8001_0001, 0], INVALID),
-        ([ffa::MEM_LEND.into(), 112, 112], NOT_SUPPORTED),
+        ([ffa::MEM_LEND.into(), 112, 112], INVALID),
         ([ffa::MEM_DONATE.into(), 112, 112], NOT_SUPPORTED),
-        ([ffa::MEM_FRAG_TX.into(), 0, 0], NOT_SUPPORTED),
+        ([ffa::MEM_FRAG_TX.into(), 0, 0], INVALID),
+        ([ffa::MEM_FRAG_RX.into(), 0, 0], NOT_SUPPORTED),
         ([ffa::MEM_RETRIEVE_REQ.into(), 80, 80], NOT_SUPPORTED),
         ([ffa::CONSOLE_LOG.into(), 1, 65], NOT_SUPPORTED),
         ([0x8400_00ef, 0, 0], NOT_SUPPORTED),
@@ -526,10 +543,12 @@ fn lengths_of_descriptors() {
     let share = u64::from(MEM_SHARE_64);
     for (arguments, error) in [
         ([share, 112, 113, 0], INVALID),
-        ([share, 112, 96, 0], NOT_SUPPORTED),
+        ([share, 112, 80, 0], INVALID),
+        ([share, 112, 100, 0], INVALID),
         ([share, 113, 113, 0], INVALID),
         ([share, 0, 0, 0], INVALID),
         ([share, 5000, 5000, 0], INVALID),
+        ([share, 81_936, 4096, 0], FfaError::NoMemory.register()),
         ([share, 0xffff_ffff, 0xffff_ffff, 0], INVALID),
         ([share, 112, 112, 0x4100_0000], INVALID),
     ] {
@@ -594,4 +613,283 @@ fn power_and_what_is_unknown() {
     assert_eq!(bench.normal(&[0xc200_0000])[0], u64::MAX);
     assert_eq!(bench.outcome(World::Normal, &[psci::SYSTEM_OFF.into()]), Outcome::PowerOff);
     assert_eq!(bench.outcome(World::Normal, &[psci::SYSTEM_RESET.into()]), Outcome::Reset);
+}
+
+/// A manifest with a second UUID that takes REQ2.
+fn two_services() -> Bench {
+    let mut manifest = manifest();
+    manifest.uuids.push([5, 6, 7, 8]).unwrap();
+    manifest.messaging = 0x201;
+    Bench::with(manifest).initialized()
+}
+
+#[test]
+fn a_32_bit_message_carries_32_bits() {
+    let mut bench = Bench::ready();
+    let mut request = [u64::MAX; 18];
+    request[..4].copy_from_slice(&[
+        0xff << 32 | u64::from(DIRECT_REQ_32),
+        0xff_0000_8001,
+        1 << 32,
+        1 << 40 | 3,
+    ]);
+    let Outcome::Switch(World::Secure, answer) = bench.outcome(World::Normal, &request) else { panic!() };
+    assert_eq!(answer.count, 18);
+    assert_eq!(answer.registers[..5], [DIRECT_REQ_32.into(), 0x8001, 0, 3, 0xffff_ffff]);
+    assert_eq!(answer.registers[8..], [0; 10]);
+    let mut wide = [0; 8];
+    wide[..4].copy_from_slice(&[DIRECT_RESP_32.into(), 0x8001_0000, 0, 3]);
+    wide[7] = 1 << 32;
+    assert_eq!(bench.secure(&wide)[..3], [ERROR, 0, INVALID]);
+    assert_eq!(bench.rules(), ["response-width"]);
+    for function in [DIRECT_RESP_64, DIRECT_RESP2_64] {
+        assert_eq!(bench.secure(&[function.into(), 0x8001_0000])[..3], [ERROR, 0, DENIED]);
+        assert_eq!(bench.rules(), ["response-family"]);
+    }
+    let response = [DIRECT_RESP_32.into(), 0x8001_0000, 0, 3, 1, 2, 3, 0xffff_ffff];
+    let Outcome::Switch(World::Normal, answer) = bench.outcome(World::Secure, &response) else { panic!() };
+    assert_eq!((answer.count, &answer.registers[..8]), (8, &response[..]));
+    assert_eq!(bench.rules().len(), 0);
+}
+
+#[test]
+fn the_second_family_goes_to_a_uuid_and_carries_all_registers() {
+    let mut bench = two_services();
+    let mut request = [0x77; 18];
+    request[..4].copy_from_slice(&[DIRECT_REQ2_64.into(), 0x8001, 6 << 32 | 5, 8 << 32 | 7]);
+    for uuid in [[0, 0], [6 << 32 | 5, 8 << 32 | 8], [6 << 32 | 5, 4 << 32 | 3]] {
+        let mut wrong = request;
+        wrong[2..4].copy_from_slice(&uuid);
+        assert_eq!(bench.normal(&wrong)[..3], [ERROR, 0, INVALID]);
+    }
+    assert_eq!(
+        bench.normal(&[DIRECT_REQ2_64.into(), 0x1_8001, 6 << 32 | 5, 8 << 32 | 7])[..3],
+        [ERROR, 0, INVALID]
+    );
+    let Outcome::Switch(World::Secure, answer) = bench.outcome(World::Normal, &request) else { panic!() };
+    assert_eq!((answer.count, answer.registers), (18, request));
+    for (register, rule) in [(2, "response2-reserved"), (3, "response2-reserved")] {
+        let mut response = [0; 18];
+        response[..2].copy_from_slice(&[DIRECT_RESP2_64.into(), 0x8001_0000]);
+        response[register] = 1;
+        assert_eq!(bench.secure(&response)[..3], [ERROR, 0, INVALID]);
+        assert_eq!(bench.rules(), [rule]);
+    }
+    assert_eq!(bench.secure(&[DIRECT_RESP_64.into(), 0x8001_0000])[..3], [ERROR, 0, DENIED]);
+    assert_eq!(bench.rules(), ["response-family"]);
+    let mut response = [9; 18];
+    response[..4].copy_from_slice(&[DIRECT_RESP2_64.into(), 0x8001_0000, 0, 0]);
+    let Outcome::Switch(World::Normal, answer) = bench.outcome(World::Secure, &response) else { panic!() };
+    assert_eq!((answer.count, answer.registers), (18, response));
+    // As under an SPMC at EL3, where wanted.
+    assert_eq!(bench.normal(&[fixture::CONTROL.into(), fixture::ANY_UUID])[0], 0);
+    request[2] = 0;
+    assert!(matches!(bench.outcome(World::Normal, &request), Outcome::Switch(World::Secure, _)));
+    assert_eq!(bench.rules().len(), 0);
+}
+
+#[test]
+fn the_second_family_needs_version_1_2_on_both_sides() {
+    let request = [DIRECT_REQ2_64.into(), 0x8001, 6 << 32 | 5, 8 << 32 | 7];
+    for (partition, client, error) in [(0x10001, 0x10002, DENIED), (0x10002, 0x10001, NOT_SUPPORTED)] {
+        let mut manifest = manifest();
+        manifest.uuids.push([5, 6, 7, 8]).unwrap();
+        manifest.messaging = 0x201;
+        let mut bench = Bench::with(manifest);
+        bench.secure(&[ffa::VERSION.into(), partition]);
+        bench.waits();
+        bench.normal(&[ffa::VERSION.into(), client]);
+        assert_eq!(bench.normal(&request)[..3], [ERROR, 0, error]);
+    }
+}
+
+#[test]
+fn two_uuids_are_two_descriptors_for_a_caller_that_speaks_1_2() {
+    let mut bench = two_services();
+    assert_eq!(bench.normal(&[ffa::PARTITION_INFO_GET.into(), 0, 0, 0, 0, 1])[..4], [OK, 0, 2, 0]);
+    assert_eq!(bench.normal(&[ffa::PARTITION_INFO_GET.into()])[..4], [OK, 0, 2, 24]);
+    let mut descriptors = [0; 48];
+    bench.machine.read(NS_RX, &mut descriptors);
+    assert_eq!(descriptors[..9], [1, 0x80, 1, 0, 1, 3, 0, 0, 1]);
+    assert_eq!(descriptors[24..33], [1, 0x80, 1, 0, 1, 3, 0, 0, 5]);
+    let get_regs = u64::from(PARTITION_INFO_GET_REGS_64);
+    let answer = bench.normal(&[get_regs]);
+    let head = 0x301_0001_8001;
+    assert_eq!(answer[2..6], [24 << 48 | 1 << 16 | 1, head, 2 << 32 | 1, 4 << 32 | 3]);
+    assert_eq!(answer[6..10], [head, 6 << 32 | 5, 8 << 32 | 7, 0]);
+    let answer = bench.normal(&[get_regs, 0, 0, 1]);
+    assert_eq!(answer[2..7], [24 << 48 | 1 << 16 | 1, head, 6 << 32 | 5, 8 << 32 | 7, 0]);
+    assert_eq!(bench.normal(&[get_regs, 0, 0, 2])[..3], [ERROR, 0, INVALID]);
+    let answer = bench.normal(&[get_regs, 6 << 32 | 5, 8 << 32 | 7]);
+    assert_eq!(answer[2..7], [24 << 48, head, 0, 0, 0]);
+    // A caller below 1.2 sees the first alone.
+    let mut bench = Bench::with(bench.spmc.manifest.clone());
+    bench.secure(&[ffa::VERSION.into(), 0x10002]);
+    bench.waits();
+    bench.normal(&[ffa::VERSION.into(), 0x10001]);
+    assert_eq!(bench.normal(&[ffa::PARTITION_INFO_GET.into(), 0, 0, 0, 0, 1])[..4], [OK, 0, 1, 0]);
+    assert_eq!(bench.normal(&[ffa::PARTITION_INFO_GET.into(), 5, 6, 7, 8, 1])[..4], [OK, 0, 1, 0]);
+}
+
+#[test]
+fn lent_memory_from_birth_to_end() {
+    let mut bench = Bench::ready();
+    let mut bytes = share_bytes(32, &[(0x4100_0000, 4)]);
+    bytes[2] = 0;
+    bench.machine.write(NS_TX, &bytes);
+    let answer = bench.normal(&[MEM_LEND_64.into(), 112, 112]);
+    assert_eq!(answer[0], OK);
+    let handle = answer[2] | answer[3] << 32;
+    bench.request();
+    assert_eq!(bench.retrieve(handle)[..3], [ERROR, 0, INVALID]);
+    assert_eq!(bench.rules().len(), 0, "the client said that it was shared");
+    let mut request = retrieve_bytes(32, handle);
+    request[4] = 2 << 3;
+    bench.machine.write(SP_TX, &request);
+    let retrieve = [ffa::MEM_RETRIEVE_REQ.into(), 80, 80];
+    assert_eq!(bench.secure(&retrieve)[..3], [ERROR, 0, INVALID]);
+    assert_eq!(bench.rules(), ["retrieve-lend-instruction"]);
+    request[50] = 6;
+    bench.machine.write(SP_TX, &request);
+    assert_eq!(bench.secure(&retrieve)[..3], [ffa::MEM_RETRIEVE_RESP.into(), 112, 112]);
+    let mut response = [0; 112];
+    bench.machine.read(SP_RX, &mut response);
+    assert_eq!((&response[2..5], response[50]), (&[0x6f, 0, 2 << 3][..], 6));
+    assert_eq!(bench.reclaim(handle)[..3], [ERROR, 0, DENIED]);
+    assert_eq!(bench.relinquish(handle)[0], OK);
+    assert_eq!(bench.reclaim(handle)[0], OK);
+    assert_eq!(bench.rules().len(), 0);
+}
+
+impl Bench {
+    /// Sends the rest of a descriptor in fragments of these lengths; returns the last answer.
+    fn fragments(&mut self, bytes: &[u8], first: usize, rest: &[usize]) -> Registers {
+        self.machine.write(NS_TX, &bytes[..first]);
+        let mut answer = self.normal(&[MEM_SHARE_64.into(), bytes.len() as u64, first as u64]);
+        let mut done = first;
+        for length in rest {
+            assert_eq!(answer[0], ffa::MEM_FRAG_RX.into());
+            assert_eq!(answer[3], done as u64);
+            self.machine.write(NS_TX, &bytes[done..done + length]);
+            answer = self.normal(&[ffa::MEM_FRAG_TX.into(), answer[1], answer[2], *length as u64]);
+            done += length;
+        }
+        answer
+    }
+}
+
+/// Single pages with holes between them.
+fn pages(count: u64) -> Vec<(u64, u32)> {
+    (0..count).map(|index| (0x4100_0000 + index * 0x2000, 1)).collect()
+}
+
+#[test]
+fn a_long_share_goes_in_and_out_in_fragments() {
+    let mut bench = Bench::ready();
+    let bytes = share_bytes(32, &pages(500));
+    assert_eq!(bytes.len(), 8096);
+    let answer = bench.fragments(&bytes, 96, &[4096, 16, 3888]);
+    assert_eq!(answer[0], OK);
+    let handle = answer[2] | answer[3] << 32;
+    bench.request();
+    assert_eq!(bench.retrieve(handle)[..3], [ffa::MEM_RETRIEVE_RESP.into(), 8096, 4096]);
+    let mut fetched = vec![0; 8096];
+    bench.machine.read(SP_RX, &mut fetched[..4096]);
+    let frag_rx = |bench: &mut Bench, handle: u64, offset: u64, last: u64| {
+        let words = [ffa::MEM_FRAG_RX.into(), handle & 0xffff_ffff, handle >> 32, offset, last];
+        bench.secure(&words)
+    };
+    assert_eq!(frag_rx(&mut bench, handle, 4096, 0)[..3], [ERROR, 0, BUSY]);
+    assert_eq!(bench.rules(), ["rx-not-released"]);
+    assert_eq!(bench.secure(&[ffa::RX_RELEASE.into()])[0], OK);
+    for (other, offset, last, rule) in [
+        (1, 4096, 0, "fetch-handle"),
+        (0, 4080, 0, "fetch-offset"),
+        (0, 0, 0, "fetch-offset"),
+        (0, 4096, 1, "fetch-reserved"),
+    ] {
+        assert_eq!(frag_rx(&mut bench, handle ^ other, offset, last)[..3], [ERROR, 0, INVALID]);
+        assert_eq!(bench.rules(), [rule]);
+    }
+    assert_eq!(bench.relinquish(handle)[..3], [ERROR, 0, INVALID]);
+    assert_eq!(bench.rules(), ["relinquish-fragments"]);
+    assert_eq!(bench.retrieve(handle)[..3], [ERROR, 0, BUSY]);
+    assert_eq!(bench.rules(), ["retrieve-fragments"]);
+    let answer = frag_rx(&mut bench, handle, 4096, 0);
+    assert_eq!(answer[..4], [ffa::MEM_FRAG_TX.into(), handle & 0xffff_ffff, handle >> 32, 4000]);
+    bench.machine.read(SP_RX, &mut fetched[4096..]);
+    assert_eq!(fetched[96..], bytes[96..], "the ranges");
+    assert_eq!(bench.secure(&[ffa::RX_RELEASE.into()])[0], OK);
+    assert_eq!(frag_rx(&mut bench, handle, 8096, 0)[..3], [ERROR, 0, INVALID]);
+    assert_eq!(bench.rules(), ["fetch-handle"]);
+    assert_eq!(bench.relinquish(handle)[0], OK);
+    assert_eq!(bench.reclaim(handle)[0], OK);
+    assert_eq!(bench.rules().len(), 0);
+}
+
+#[test]
+fn a_wrong_fragment_ends_the_share() {
+    let bytes = share_bytes(32, &pages(500));
+    for (word, value) in [(1, 0), (3, 0), (3, 24), (3, 4112), (3, 8016), (4, 1 << 16), (4, 1), (5, 1)] {
+        let mut bench = Bench::ready();
+        let answer = bench.fragments(&bytes, 96, &[]);
+        let mut call = [ffa::MEM_FRAG_TX.into(), answer[1], answer[2], 4096, 0, 0];
+        call[word] = value;
+        assert_eq!(bench.normal(&call)[..3], [ERROR, 0, INVALID], "w{word} {value}");
+        assert_eq!(bench.spmc.shares.shared(), 0);
+        if word != 1 {
+            call = [ffa::MEM_FRAG_TX.into(), answer[1], answer[2], 4096, 0, 0];
+            assert_eq!(bench.normal(&call)[..3], [ERROR, 0, INVALID], "it has ended");
+        }
+    }
+    // Ranges are checked over all fragments.
+    let mut bench = Bench::ready();
+    let mut twice = pages(500);
+    twice[499] = twice[0];
+    let answer = bench.fragments(&share_bytes(32, &twice), 4096, &[4000]);
+    assert_eq!(answer[..3], [ERROR, 0, INVALID]);
+    // The longest descriptor.
+    let most = share_bytes(32, &pages(5114));
+    assert_eq!(most.len(), 20 * 4096);
+    assert_eq!(bench.fragments(&most, 4096, &[4096; 19])[0], OK);
+    assert_eq!(bench.machine.violations, 0);
+}
+
+#[test]
+fn each_side_has_the_endpoint_descriptors_of_its_version() {
+    let size = |version: u64| if version == 0x10002 { 32 } else { 16 };
+    for (partition, client) in
+        [(0x10001, 0x10001), (0x10001, 0x10002), (0x10002, 0x10001), (0x10002, 0x10002)]
+    {
+        let mut bench = Bench::cold();
+        bench.secure(&[ffa::VERSION.into(), partition]);
+        assert_eq!(bench.secure(&[RXTX_MAP_64.into(), SP_TX, SP_RX, 1])[0], OK);
+        bench.waits();
+        bench.normal(&[ffa::VERSION.into(), client]);
+        assert_eq!(bench.normal(&[RXTX_MAP_64.into(), NS_TX, NS_RX, 1])[0], OK);
+        assert_eq!(
+            bench.share(&share_bytes(48 - size(client), &[(0x4100_0000, 1)]))[..3],
+            [ERROR, 0, INVALID]
+        );
+        let bytes = share_bytes(size(client), &pages(300));
+        let answer = bench.fragments(&bytes, 4096, &[bytes.len() - 4096]);
+        assert_eq!(answer[0], OK);
+        let handle = answer[2] | answer[3] << 32;
+        bench.request();
+        let retrieve = |bench: &mut Bench, size: usize| {
+            let bytes = retrieve_bytes(size, handle);
+            bench.machine.write(SP_TX, &bytes);
+            bench.secure(&[ffa::MEM_RETRIEVE_REQ.into(), bytes.len() as u64, bytes.len() as u64])
+        };
+        assert_eq!(retrieve(&mut bench, 48 - size(partition))[..3], [ERROR, 0, INVALID]);
+        assert_eq!(bench.rules(), ["descriptor-entry-size"]);
+        let total = 48 + size(partition) + 16 + 300 * 16;
+        let answer = retrieve(&mut bench, size(partition));
+        assert_eq!(answer[..3], [ffa::MEM_RETRIEVE_RESP.into(), total as u64, 4096]);
+        let mut head = [0; 64];
+        bench.machine.read(SP_RX, &mut head);
+        assert_eq!(head[24], size(partition) as u8, "the size of the endpoint descriptor");
+        assert_eq!(head[52], 48 + size(partition) as u8, "the offset of the composite descriptor");
+        assert_eq!(bench.rules().len(), 0);
+    }
 }

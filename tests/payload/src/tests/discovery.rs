@@ -22,6 +22,10 @@ const FFA_PARTITION_INFO_GET: u32 = 0x8400_0068;
 const FFA_PARTITION_INFO_GET_REGS: u32 = 0xC400_008B;
 /// The service's UUID in registers, as docs/abi.md writes it.
 const UUID: [u64; 2] = [0x0549_470a_75c2_a480, 0x081a_77a9_8614_8582];
+/// Door T's.
+const DOOR_T: [u64; 2] = [0x5147_5e82_d776_cdbd, 0xac43_49f8_d486_3b96];
+/// Partition property: takes direct requests of the second family.
+const PROPERTY_RECEIVES_DIRECT_REQUESTS_2: u32 = 1 << 9;
 const INVALID_PARAMETERS: Status = Status::INVALID_PARAMETERS;
 
 fn version_and_ids(context: &mut Context) -> Outcome {
@@ -33,19 +37,22 @@ fn version_and_ids(context: &mut Context) -> Outcome {
     let service = tee.service();
     expect!(service.partition > 0x8000, "the partition's id is {:#x}", service.partition);
     expect_eq!(service.contexts, 1, "the number of execution contexts");
-    let needed = PROPERTY_RECEIVES_DIRECT_REQUESTS | PROPERTY_AARCH64;
+    let needed = PROPERTY_RECEIVES_DIRECT_REQUESTS | PROPERTY_RECEIVES_DIRECT_REQUESTS_2 | PROPERTY_AARCH64;
     expect_eq!(service.properties & needed, needed, "the properties");
     Ok(())
 }
 
 fn features(context: &mut Context) -> Outcome {
-    // RXTX_MAP, PARTITION_INFO_GET and _REGS, DIRECT_REQ, MEM_SHARE, MEM_RECLAIM, RX_RELEASE, ID_GET.
+    // RXTX_MAP, PARTITION_INFO_GET and _REGS, DIRECT_REQ of both widths, REQ2, MEM_SHARE, MEM_LEND, MEM_RECLAIM, RX_RELEASE, ID_GET.
     let offered = [
         0xC400_0066,
         0x8400_0068,
         0xC400_008B,
+        0x8400_006F,
         0xC400_006F,
+        0xC400_008D,
         0xC400_0073,
+        0xC400_0072,
         0x8400_0077,
         0x8400_0065,
         0x8400_0069,
@@ -60,21 +67,23 @@ fn features(context: &mut Context) -> Outcome {
     Ok(())
 }
 
-/// With no UUID asked for, each descriptor names its own.
+/// With no UUID asked for there is one descriptor for each, and each names its own: door T's comes first.
 fn partition_by_registers(context: &mut Context) -> Outcome {
     let expected = context.client.tee().service();
-    for uuid in [UUID, [0, 0]] {
-        let answer = context.try_call(FFA_PARTITION_INFO_GET_REGS, &[uuid[0], uuid[1], 0])?;
+    let head = u64::from(expected.properties) << 32
+        | u64::from(expected.contexts) << 16
+        | u64::from(expected.partition);
+    for (asked, shown) in [(UUID, &[[0, 0]][..]), (DOOR_T, &[[0, 0]]), ([0, 0], &[DOOR_T, UUID])] {
+        let answer = context.try_call(FFA_PARTITION_INFO_GET_REGS, &[asked[0], asked[1], 0])?;
         let answer = answer.map_err(|status| failure!("it is answered {status}"))?;
         let size = answer[2] >> 48;
         expect!(size == 24 || size == 48, "a descriptor has {size} bytes");
-        expect_eq!(answer[2] & 0xFFFF_FFFF, 0, "last and current index");
-        let head = u64::from(expected.properties) << 32
-            | u64::from(expected.contexts) << 16
-            | u64::from(expected.partition);
-        expect_eq!(answer[3], head, "the descriptor");
-        let shown = if uuid == UUID { [0, 0] } else { UUID };
-        expect_eq!([answer[4], answer[5]], shown, "the descriptor's UUID");
+        let last = shown.len() as u64 - 1;
+        expect_eq!(answer[2] & 0xFFFF_FFFF, last << 16 | last, "last and current index");
+        for (descriptor, uuid) in answer[3..].chunks_exact(size as usize / 8).zip(shown) {
+            expect_eq!(descriptor[0], head, "the descriptor");
+            expect_eq!(descriptor[1..3], uuid[..], "the descriptor's UUID");
+        }
     }
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! The system tests, one theme a file.
 mod addresses;
 mod discovery;
+mod families;
 mod firmware;
 mod flips;
+mod fuzz;
 mod lifecycle;
 mod requests;
 mod scattered;
@@ -17,12 +19,14 @@ use crate::parameters::Parameters;
 const THEMES: &[&[Case]] = &[
     discovery::CASES,
     requests::CASES,
+    families::CASES,
     lifecycle::CASES,
     sharing::CASES,
     addresses::CASES,
     scattered::CASES,
     flips::CASES,
     firmware::CASES,
+    fuzz::CASES,
 ];
 
 /// Runs what the parameters choose and prints the end line.

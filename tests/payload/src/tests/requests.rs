@@ -1,7 +1,7 @@
 //! Requests that no client should send: each gets one answer, and changes nothing.
 use crate::context::Context;
 use crate::framework::Outcome;
-use crate::{expect, expect_eq, failure};
+use crate::{expect_eq, failure};
 use remoteproc_abi::command::Command;
 use remoteproc_abi::door_d::{FLAG_LENT, FLAG_ONE_CALL};
 use remoteproc_refusal::Refusal;
@@ -15,12 +15,9 @@ crate::cases! { "requests":
     one_call_is_reserved
     unknown_processors
     surplus_registers_are_ignored
-    other_width
 }
 
-const FFA_MSG_SEND_DIRECT_REQ_32: u32 = 0x8400_006F;
 const FFA_MSG_SEND_DIRECT_REQ_64: u32 = 0xC400_006F;
-const FFA_MSG_SEND_DIRECT_RESP_32: u32 = 0x8400_0070;
 const FFA_MSG_SEND_DIRECT_RESP_64: u32 = 0xC400_0070;
 
 fn refused(context: &mut Context, payload: [u64; 5], refusal: Refusal) -> Outcome {
@@ -102,23 +99,5 @@ fn surplus_registers_are_ignored(context: &mut Context) -> Outcome {
     let answer = context.call(FFA_MSG_SEND_DIRECT_REQ_64, &arguments);
     expect_eq!(answer[0] as u32, FFA_MSG_SEND_DIRECT_RESP_64, "the answer");
     expect_eq!(answer[3], 0, "the result");
-    Ok(())
-}
-
-/// A request of 32 bits is answered with 32 bits, and nothing else happens: this door takes 64.
-fn other_width(context: &mut Context) -> Outcome {
-    let partition = u64::from(context.client.tee().service().partition);
-    let answer = context.call(FFA_MSG_SEND_DIRECT_REQ_32, &[partition, 0, 6]);
-    let function = answer[0] as u32;
-    let refused_by_spmc = function == 0x8400_0060;
-    expect!(
-        refused_by_spmc || function == FFA_MSG_SEND_DIRECT_RESP_32,
-        "a request of 32 bits is answered {function:#x}"
-    );
-    if !refused_by_spmc {
-        expect_eq!(answer[1], partition << 16, "sender and receiver");
-        expect!(answer[3] != 0, "a request of 32 bits succeeds");
-        expect_eq!(answer[8..18], [0; 10], "x8 to x17");
-    }
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::framework::Outcome;
 use crate::parameters::File;
 use crate::{expect_eq, failure, memory};
 use heapless::Vec;
-use remoteproc_abi::memory_descriptor::{Constituent, write_share};
+use remoteproc_abi::memory_descriptor::Constituent;
 use remoteproc_abi::result::TeeResult;
 use remoteproc_abi::{FFA_PAGE_SIZE, MAX_RANGES};
 use remoteproc_refusal::Refusal;
@@ -14,6 +14,7 @@ crate::cases! { "scattered":
     mixed_lengths
     most_ranges
     one_range_too_many
+    fragments_are_refused_and_come_back
     swapped_pages_are_refused
 }
 
@@ -91,23 +92,25 @@ fn most_ranges(context: &mut Context) -> Outcome {
 fn one_range_too_many(context: &mut Context) -> Outcome {
     let sample = context.sample()?;
     let ranges = padded(sample, MAX_RANGES + 1)?;
-    let (last, most) = ranges.split_last().ok_or_else(|| failure!("no ranges"))?;
-    let mut descriptor = [0; 4096];
-    let tee = context.client.tee();
-    let (owner, borrower) = (tee.own_id(), tee.service().partition);
-    let length = write_share(&mut descriptor, owner, borrower, most).map_err(|error| failure!("{error}"))?;
-    // The composite descriptor is at 80: total pages and number of ranges, one more of each.
-    let count = ranges.len() as u32;
-    descriptor[80..84].copy_from_slice(&count.to_le_bytes());
-    descriptor[84..88].copy_from_slice(&count.to_le_bytes());
-    descriptor[length..length + 8].copy_from_slice(&last.address.to_le_bytes());
-    descriptor[length + 8..length + 12].copy_from_slice(&last.page_count.to_le_bytes());
-    let shared = context.share_descriptor(&descriptor[..length + 16])?;
-    let handle = shared.map_err(|status| failure!("FFA_MEM_SHARE is answered {status}"))?;
+    let handle = context.share_surplus(&ranges)?;
     let answer = context.load_handle(handle, sample.length, 0)?;
     let outcome = context.expect_refusal(answer, Refusal::TooManyRanges);
     context.reclaim(handle)?;
     outcome
+}
+
+/// Such a description takes several fragments, to the SPMC and from it. The partition reads it to its end, because only then the
+/// SPMC takes the memory back, and refuses it.
+fn fragments_are_refused_and_come_back(context: &mut Context) -> Outcome {
+    // A little into the second fragment, two fragments, and as many as SPMCs take.
+    for count in [251, 500, 5_114] {
+        let handle = context.share_in_fragments(memory::SCRATCH.start, count, STRIDE)?;
+        let answer = context.load_handle(handle, 0x1000, 0)?;
+        let outcome = context.expect_refusal(answer, Refusal::TooManyRanges);
+        context.reclaim(handle)?;
+        outcome?;
+    }
+    Ok(())
 }
 
 /// The order of the ranges is the order of the bytes.

@@ -1,0 +1,178 @@
+//! Direct messages, random ones and valid ones with a mistake.
+use super::pool::Pool;
+use super::random::Random;
+use remoteproc_abi::SERVICE_UUID;
+use remoteproc_abi::door_d::FLAG_LENT;
+use remoteproc_abi::ts_rpc;
+
+/// DIRECT_REQ, 32 bit: door T.
+pub const REQUEST_32: u32 = 0x8400_006F;
+/// DIRECT_REQ, 64 bit: door D.
+pub const REQUEST_64: u32 = 0xC400_006F;
+/// DIRECT_REQ2: door D.
+pub const REQUEST_2: u32 = 0xC400_008D;
+/// Door D's UUID in registers, as docs/abi.md writes it.
+pub const DOOR_D: [u64; 2] = [0x0549_470a_75c2_a480, 0x081a_77a9_8614_8582];
+/// Door T's.
+pub const DOOR_T: [u64; 2] = [0x5147_5e82_d776_cdbd, 0xac43_49f8_d486_3b96];
+
+/// START_FW and STOP_FW, which the fuzzer must not send at any time.
+const START: u64 = 2;
+const STOP: u64 = 3;
+const LOAD: u64 = 1;
+const RELEASE: u64 = 6;
+const GET_LAST_ERROR: u64 = 0x13;
+
+/// What the fuzzer believes of the processor, from the answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is loaded.
+    Offline,
+    /// Firmware is loaded.
+    Loaded,
+    /// It runs.
+    Running,
+    /// It was stopped.
+    Stopped,
+}
+
+/// A message: function id, and x2 to x17.
+#[derive(Clone, Copy)]
+pub struct Message {
+    /// Function id.
+    pub function: u32,
+    /// x2 to x17.
+    pub registers: [u64; 16],
+}
+
+impl Message {
+    /// A message with registers from x2 on, its payload last.
+    fn new(function: u32, front: &[u64], payload: [u64; 5]) -> Self {
+        let mut registers = [0; 16];
+        for (register, value) in registers.iter_mut().zip(front.iter().chain(&payload)) {
+            *register = *value;
+        }
+        Self { function, registers }
+    }
+
+    /// The index of the first payload register in `registers`, for a message to door D.
+    fn payload(&self) -> Option<usize> {
+        match self.function {
+            REQUEST_64 if self.registers[0] == 0 => Some(1),
+            REQUEST_2 if self.registers[..2] == DOOR_D => Some(2),
+            _ => None,
+        }
+    }
+
+    /// The command and the processor of a message to door D.
+    pub fn command(&self) -> Option<(u64, u64)> {
+        self.payload().map(|index| (self.registers[index], self.registers[index + 1]))
+    }
+
+    /// The control register of a message to door T.
+    pub fn control(&self) -> Option<u32> {
+        (self.function == REQUEST_32 && self.registers[0] as u32 == 0).then_some(self.registers[1] as u32)
+    }
+
+    /// Makes another command of a message to door D.
+    pub fn become_harmless(&mut self) {
+        if let Some(index) = self.payload() {
+            self.registers[index] = GET_LAST_ERROR;
+        }
+    }
+}
+
+/// A message of any family with anything in its registers; now and then the command is a small number.
+pub fn random(random: &mut Random) -> Message {
+    let mut message = Message::new(random.pick(&[REQUEST_32, REQUEST_64, REQUEST_2]), &[], [0; 5]);
+    for register in &mut message.registers {
+        *register = random.register();
+    }
+    match message.function {
+        REQUEST_2 => {
+            let uuid = random.pick(&[DOOR_D, DOOR_D, DOOR_T]);
+            if !random.once_in(8) {
+                message.registers[..2].copy_from_slice(&uuid);
+            }
+        }
+        _ if !random.once_in(8) => message.registers[0] = 0,
+        _ => {}
+    }
+    if let Some(index) = message.payload()
+        && random.once_in(3)
+    {
+        message.registers[index] = random.below(0x20);
+    }
+    message
+}
+
+/// A valid message, in most cases with one register changed.
+pub fn mutated(random: &mut Random, pool: &Pool, state: State) -> Message {
+    if random.once_in(6) {
+        return mutated_rpc(random);
+    }
+    let command = match state {
+        // These tell something here that they do not tell elsewhere.
+        State::Stopped if random.once_in(2) => START,
+        State::Running if random.once_in(2) => random.pick(&[RELEASE, STOP]),
+        // Most images are told apart only while another one is loaded.
+        State::Loaded if random.once_in(3) => LOAD,
+        _ => random.pick(&[
+            LOAD, LOAD, LOAD, LOAD, LOAD, LOAD, LOAD, LOAD, START, START, STOP, 4, 4, 5, RELEASE, RELEASE,
+            0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17,
+        ]),
+    };
+    let mut payload = [command, 0, 0, 0, 0];
+    if command == LOAD {
+        let item = pool.pick(random);
+        if item.lent {
+            payload[0] |= FLAG_LENT;
+        }
+        payload[2] = item.handle;
+        payload[3] = match random.below(12) {
+            0 => random.below(20),
+            1 => item.length + 1 + random.below(8),
+            2 => item.length << 20,
+            _ => item.length,
+        };
+        payload[4] = if random.once_in(12) { random.register() } else { 0 };
+    }
+    let mut message = if random.once_in(2) {
+        Message::new(REQUEST_64, &[0], payload)
+    } else {
+        Message::new(REQUEST_2, &DOOR_D, payload)
+    };
+    if random.once_in(2) {
+        let index = message.payload().unwrap_or(0) + random.below(5) as usize;
+        message.registers[index] = change(random, message.registers[index]);
+    }
+    message
+}
+
+/// A valid message to door T, in most cases with one register changed.
+fn mutated_rpc(random: &mut Random) -> Message {
+    let request = match random.below(5) {
+        0 => ts_rpc::Request::GetVersion,
+        1 => ts_rpc::Request::ServiceInfo { service: SERVICE_UUID },
+        2 => ts_rpc::Request::RetrieveMemory { handle: random.next(), tag: 0 },
+        3 => ts_rpc::Request::RelinquishMemory { handle: random.next() },
+        _ => ts_rpc::Request::Call { interface: 0, opcode: 1, handle: None, length: 64, client: 0 },
+    };
+    let mut message = Message::new(REQUEST_32, &[0], request.encode().map(u64::from));
+    if random.once_in(2) {
+        let index = 1 + random.below(5) as usize;
+        message.registers[index] = change(random, message.registers[index]);
+    }
+    message
+}
+
+/// Changes a register a little or a lot.
+fn change(random: &mut Random, value: u64) -> u64 {
+    match random.below(5) {
+        0 => value ^ 1 << random.below(64),
+        1 => value.wrapping_add(1),
+        2 => value.wrapping_sub(1),
+        3 => 0,
+        _ => random.register(),
+    }
+}

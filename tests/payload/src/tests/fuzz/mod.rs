@@ -1,0 +1,174 @@
+//! Direct messages by the thousand, random ones and valid ones with mistakes: one answer each, and afterwards a clean load.
+//!
+//! The seed is `seed=` of the parameters, or a fixed one; it is printed. So are the numbers of messages of each family, of each
+//! command and of each refusal that a client can provoke with messages alone: each has to be seen often enough to count.
+mod counts;
+mod messages;
+mod pool;
+mod random;
+
+use crate::context::Context;
+use crate::framework::Outcome;
+use crate::parameters::number;
+use crate::{expect, expect_eq, failure, say};
+use counts::Counts;
+use messages::{Message, State};
+use pool::Pool;
+use random::Random;
+use remoteproc_abi::door_d::StopMode;
+use remoteproc_abi::result::TeeResult;
+
+crate::cases! { "fuzz":
+    messages_of_all_families
+}
+
+/// Messages of each of the two kinds.
+const MESSAGES: u32 = 10_000;
+/// The seed without a parameter.
+const SEED: u64 = 0x7265_6d6f_7465_7072;
+/// Most starts: each takes a new emulator of the remote core.
+const STARTS: u32 = 4;
+/// Messages for which firmware that was started runs on, and stays stopped.
+const PATIENCE: u32 = 60;
+
+/// Sends messages and looks at the answers.
+struct Fuzzer<'a> {
+    context: &'a mut Context,
+    random: Random,
+    counts: Counts,
+    state: State,
+    starts: u32,
+    /// Messages until the state may be left.
+    patience: u32,
+}
+
+fn messages_of_all_families(context: &mut Context) -> Outcome {
+    let seed = context.parameters.value("seed").and_then(number).unwrap_or(SEED);
+    say!("info fuzz seed {seed:#x}");
+    let pool = Pool::new(context)?;
+    let mut fuzzer = Fuzzer {
+        context,
+        random: Random::new(seed),
+        counts: Counts::default(),
+        state: State::Offline,
+        starts: 0,
+        patience: 0,
+    };
+    let outcome = fuzzer.run(&pool);
+    let Fuzzer { counts, .. } = fuzzer;
+    counts.print();
+    let stopped = context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"));
+    let released = context.client.release().map_err(|error| failure!("release: {error}"));
+    // Whatever went wrong: what was shared is taken back.
+    let reclaimed = pool.reclaim(context);
+    outcome.and(stopped).and(released).and(reclaimed)?;
+    expect_eq!(counts.answers(), 2 * MESSAGES, "the number of answers");
+    counts.check()
+}
+
+impl Fuzzer<'_> {
+    fn run(&mut self, pool: &Pool) -> Outcome {
+        for _ in 0..MESSAGES {
+            let message = messages::random(&mut self.random);
+            self.send(message)?;
+        }
+        for _ in 0..MESSAGES {
+            let message = messages::mutated(&mut self.random, pool, self.state);
+            self.send(message)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a command, sent now, would start firmware too often or leave a state too early.
+    fn is_untimely(&self, command: u64, processor: u64) -> bool {
+        let (starting, stopping, loading, releasing) =
+            (command == 2, command == 3, command & 0xFFFF == 1, command == 6);
+        processor == 0
+            && match self.state {
+                State::Offline => false,
+                State::Loaded => starting && self.starts >= STARTS,
+                State::Running => stopping && self.patience > 0,
+                State::Stopped => (loading || releasing) && self.patience > 0,
+            }
+    }
+
+    fn send(&mut self, mut message: Message) -> Outcome {
+        self.patience = self.patience.saturating_sub(1);
+        if let Some((command, processor)) = message.command()
+            && self.is_untimely(command, processor)
+        {
+            message.become_harmless();
+        }
+        let mut arguments = [0; 17];
+        arguments[0] = self.context.client.tee().service().partition.into();
+        arguments[1..].copy_from_slice(&message.registers);
+        let mut answer = self.context.call(message.function, &arguments);
+        // An interrupt in between is no answer: the partition goes on.
+        while matches!(answer[0] as u32, 0x8400_0062 | 0x8400_006C) {
+            answer = self.context.call(0x8400_006D, &[answer[1]]);
+        }
+        let (control, command) = (message.control(), message.command());
+        let function = answer[0] as u32;
+        if function == 0x8400_0060 {
+            // Framework messages, other flags, and UUIDs that are not listed never reach the partition.
+            expect!(control.is_none() && command.is_none(), "the SPMC refuses {:#x?}", message.registers);
+            expect!(
+                message.registers[..2] != messages::DOOR_T || message.function != messages::REQUEST_2,
+                "the SPMC refuses a listed UUID"
+            );
+            self.counts.refused_by_spmc();
+            return Ok(());
+        }
+        expect_eq!(function, message.function + 1, "the answer's function");
+        let result = if message.function == messages::REQUEST_2 { answer[4] } else { answer[3] };
+        match (control, command) {
+            (Some(control), _) => {
+                expect_eq!(answer[3], u64::from(control), "the control register of the answer");
+                self.counts.rpc(control);
+            }
+            (None, Some((command, _))) => {
+                self.counts.command(message.function, command);
+                self.follow(command, result)?;
+            }
+            // The second family at door T.
+            (None, None) => {
+                expect_eq!(result, u64::from(u32::from(TeeResult::NotSupported)), "the result");
+                self.counts.other_uuid();
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the processor's state, and asks why a request was refused.
+    fn follow(&mut self, command: u64, result: u64) -> Outcome {
+        let result = u32::try_from(result).ok().and_then(|result| TeeResult::try_from(result).ok());
+        match result {
+            None => return Err(failure!("command {command:#x} has a result that is none")),
+            Some(TeeResult::InProgress) => return Ok(()),
+            Some(TeeResult::Success) => {}
+            Some(_) => {
+                let last = self.context.client.last_error().map_err(|error| failure!("{error}"))?;
+                let refusal = last.and_then(|last| last.refusal);
+                let refusal =
+                    refusal.ok_or_else(|| failure!("command {command:#x} is refused without a reason"))?;
+                self.counts.refusal(refusal);
+                return Ok(());
+            }
+        }
+        let next = match (command & 0xFFFF, self.state) {
+            (1, _) => State::Loaded,
+            (2, State::Loaded) => {
+                self.starts += 1;
+                State::Running
+            }
+            (3, State::Running) => State::Stopped,
+            (6, _) => State::Offline,
+            _ => return Ok(()),
+        };
+        if next != self.state {
+            self.patience = PATIENCE;
+        }
+        self.state = next;
+        Ok(())
+    }
+}
