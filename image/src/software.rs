@@ -6,8 +6,10 @@
 //! accepted, as FIPS 186-5 has it: signers, OP-TEE's among them, write either. Nothing here takes a signature for a name; a
 //! container with the other form is another container with the same signed contents.
 use crate::provider::{Hasher, P256_POINT_SIZE, P256_SIGNATURE_SIZE, Provider, PublicKey};
+use p256::AffinePoint;
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use p256::ecdsa::{Signature, VerifyingKey};
+use p256::elliptic_curve::point::AffineCoordinates;
 use rsa::{BigUint, Pkcs1v15Sign, RsaPublicKey};
 use sha2::{Digest, Sha256};
 
@@ -22,14 +24,12 @@ pub(crate) fn pkcs1_sha256() -> Pkcs1v15Sign {
     Pkcs1v15Sign { hash_len: Some(32), prefix: SHA256_DIGEST_INFO.into() }
 }
 
-/// The first byte of an uncompressed point (SEC 1, section 2.3.3).
-const UNCOMPRESSED: u8 = 4;
-
 /// Reads a point X, Y; nothing if it does not lie on the curve.
 fn p256_key(point: &[u8; P256_POINT_SIZE]) -> Option<VerifyingKey> {
-    let mut bytes = [UNCOMPRESSED; P256_POINT_SIZE + 1];
-    bytes.last_chunk_mut().map(|last| *last = *point)?;
-    VerifyingKey::from_sec1_bytes(&bytes).ok()
+    // By coordinates rather than from SEC 1 bytes, which would bring the code for compressed points along.
+    let (x, y) = (point.first_chunk::<32>()?, point.last_chunk::<32>()?);
+    let affine: Option<AffinePoint> = AffinePoint::from_coordinates(&(*x).into(), &(*y).into()).into();
+    VerifyingKey::from_affine(affine?).ok()
 }
 
 /// Tells whether X, Y (32 bytes each, big-endian) is a point of the curve P-256.

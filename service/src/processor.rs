@@ -56,7 +56,7 @@ impl Slot {
     pub fn happened(&mut self, event: Event) {
         match transition(self.state, self.pending(), Input::Event(event)) {
             Verdict::Become(state) => self.state = state,
-            _ => log::error!("{event:?} in {} makes no sense", self.state),
+            _ => log::error!("an event makes no sense in {}", self.state),
         }
         self.wait = None;
         match event {

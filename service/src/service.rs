@@ -190,10 +190,10 @@ impl<'a, M: Machine> Service<'a, M> {
             return Ok(());
         }
         let observed = self.machine.driver(index).ok_or(Refusal::HardwareFailed)?.observe();
-        if let Ok(observed @ (Observed::Crashed | Observed::Held)) = observed {
+        if let Ok(Observed::Crashed | Observed::Held) = observed {
             slot.happened(Event::CrashSeen);
             if let Some(processor) = self.board.processors.get(index) {
-                log::warn!("{}: does not run any more ({observed:?})", processor.name);
+                log::warn!("{}: does not run any more", processor.name);
             }
         }
         Ok(())

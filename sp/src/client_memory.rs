@@ -13,6 +13,8 @@ use remoteproc_sp::ranges::locate;
 const MEMORY_TYPE: u16 = 0b11 << 4;
 /// The memory type of normal memory.
 const MEMORY_TYPE_NORMAL: u16 = 0b10 << 4;
+/// Memory type that is not specified.
+const MEMORY_TYPE_OPEN: u16 = 0;
 
 /// A handle that the SPMC counts as retrieved.
 struct Held {
@@ -37,16 +39,24 @@ impl FfaMemory {
     }
 
     /// Reads the description of a retrieve.
-    fn parse(&self, owner: EndpointId, handle: u64, length: usize) -> Result<Retrieved, MemoryError> {
+    fn parse(
+        &self,
+        owner: EndpointId,
+        handle: u64,
+        lent: bool,
+        length: usize,
+    ) -> Result<Retrieved, MemoryError> {
         let bytes = self.description.get(..length).ok_or(MemoryError::Malformed)?;
         let response = RetrieveResponse::parse(bytes).map_err(|error| match error {
             DescriptorError::TooManyRanges => MemoryError::TooManyRanges,
             _ => MemoryError::Malformed,
         })?;
+        // The owner of lent memory has to leave its type open, and Hafnium repeats that. It is read as normal memory either way.
+        let memory_type = response.attributes & MEMORY_TYPE;
         let expected = response.handle == handle
             && response.sender == owner
             && response.receiver == self.partition
-            && response.attributes & MEMORY_TYPE == MEMORY_TYPE_NORMAL;
+            && (memory_type == MEMORY_TYPE_NORMAL || lent && memory_type == MEMORY_TYPE_OPEN);
         if !expected {
             return Err(MemoryError::Malformed);
         }
@@ -78,7 +88,7 @@ impl ClientMemory for FfaMemory {
                 RetrieveError::Descriptor(_) => MemoryError::Malformed,
             }
         })?;
-        match self.parse(owner, handle, length) {
+        match self.parse(owner, handle, lent, length) {
             Ok(retrieved) => {
                 self.held = Some(Held { handle, ranges: retrieved.ranges.clone(), usable: false });
                 Ok(retrieved)
