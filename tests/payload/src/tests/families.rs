@@ -1,7 +1,7 @@
 //! Every family of messages: 32 bit, 64 bit, the second family, framework messages. One answer each, in its family and width.
 use crate::context::Context;
 use crate::framework::Outcome;
-use crate::machine::{self, Strictness};
+use crate::machine::Strictness;
 use crate::{expect, expect_eq, failure};
 use remoteproc_abi::SERVICE_UUID;
 use remoteproc_abi::command::Command;
