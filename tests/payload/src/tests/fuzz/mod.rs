@@ -149,7 +149,18 @@ impl Fuzzer<'_> {
         let result = u32::try_from(result).ok().and_then(|result| TeeResult::try_from(result).ok());
         match result {
             None => return Err(failure!("command {command:#x} has a result that is none")),
-            Some(TeeResult::InProgress) => return Ok(()),
+            Some(TeeResult::InProgress) => {
+                // How long the hardware takes differs from run to run. Waiting for it, as a client does, keeps that out of what
+                // the messages after this one meet.
+                let client = &mut self.context.client;
+                match command & 0xFFFF {
+                    2 => client.start(),
+                    3 => client.stop(StopMode::Forced),
+                    6 => client.release(),
+                    _ => return Ok(()),
+                }
+                .map_err(|error| failure!("command {command:#x}: {error}"))?;
+            }
             Some(TeeResult::Success) => {}
             Some(_) => {
                 let last = self.context.client.last_error().map_err(|error| failure!("{error}"))?;

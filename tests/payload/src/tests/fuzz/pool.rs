@@ -27,7 +27,7 @@ const METADATA_ROOM: u32 = 16 << 10;
 const HEADER: u64 = 20;
 
 /// The handles.
-pub struct Pool(Vec<Item, 16>);
+pub struct Pool(Vec<Item, 20>);
 
 impl Pool {
     /// Makes them.
@@ -41,14 +41,24 @@ impl Pool {
             place += STEP;
             copy
         };
-        // The firmware that may be started comes twice, shared and lent; then another image.
+        // The firmware that may be started comes twice, shared and lent; so does another image, which is told apart only while
+        // the firmware is loaded.
         pool.share(context, copy(firmware))?;
+        pool.share(context, copy(sample))?;
         pool.share(context, copy(sample))?;
         let lent = copy(firmware);
         let handle = context.lend_good(&[lent.range()])?;
         pool.add(Item { handle, length: lent.length, lent: true })?;
-        // Wrong magic number, wrong version, no TLVs, wrong signature.
-        for (offset, bytes) in [(0, &[0][..]), (4, &[3]), (8, &[0; 4]), (signature(sample), &[0x55; 8])] {
+        // Wrong magic number, wrong version, no TLVs; and wrong signatures, which are told only while nothing is loaded.
+        let wrong = signature(sample);
+        for (offset, bytes) in [
+            (0, &[0][..]),
+            (4, &[3]),
+            (8, &[0; 4]),
+            (wrong, &[0x55; 8]),
+            (wrong + 64, &[0x55; 8]),
+            (wrong + 128, &[0x55; 8]),
+        ] {
             let damaged = copy(sample);
             memory::write(damaged.address + offset, bytes);
             pool.share(context, damaged)?;
