@@ -87,6 +87,12 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "02, nothing to watch",
+        arguments: &["--image", VECTOR_02, "--key", RSA4096],
+        exit: 0,
+        facts: &[Fact::Step("start", "released"), Fact::Step("stop", ""), Fact::Releases(1)],
+    },
+    Case {
         name: "05, boot address and secure boot",
         arguments: &["--image", VECTOR_05, "--key", RSA2048, "--watch", "0x80080010"],
         exit: 0,
