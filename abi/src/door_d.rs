@@ -74,6 +74,18 @@ pub enum Request {
         /// Which processor.
         processor: u32,
     },
+    /// GET_INFO.
+    GetInfo,
+    /// GET_PROCESSOR.
+    GetProcessor {
+        /// Which one, counted from 0; not its id.
+        index: u32,
+    },
+    /// GET_STATUS.
+    GetStatus {
+        /// Which processor.
+        processor: u32,
+    },
     /// GET_LAST_ERROR.
     GetLastError,
     /// A command that this version knows and does not implement.
@@ -108,8 +120,10 @@ impl Request {
         if flags & !allowed != 0 {
             return Err(DecodeError::ReservedBits);
         }
-        if command == Command::GetLastError {
-            return Ok(Self::GetLastError);
+        match command {
+            Command::GetInfo => return Ok(Self::GetInfo),
+            Command::GetLastError => return Ok(Self::GetLastError),
+            _ => {}
         }
         let processor = u32::try_from(target).map_err(|_| DecodeError::ReservedBits)?;
         Ok(match command {
@@ -134,6 +148,8 @@ impl Request {
             },
             Command::GetResourceTable => Self::GetResourceTable { processor },
             Command::ReleaseFirmware => Self::Release { processor },
+            Command::GetProcessor => Self::GetProcessor { index: processor },
+            Command::GetStatus => Self::GetStatus { processor },
             other => Self::Unimplemented(other),
         })
     }
@@ -165,6 +181,9 @@ impl Request {
                 [id(Command::GetResourceTable), processor.into(), 0, 0, 0]
             }
             Self::Release { processor } => [id(Command::ReleaseFirmware), processor.into(), 0, 0, 0],
+            Self::GetInfo => [id(Command::GetInfo), 0, 0, 0, 0],
+            Self::GetProcessor { index } => [id(Command::GetProcessor), index.into(), 0, 0, 0],
+            Self::GetStatus { processor } => [id(Command::GetStatus), processor.into(), 0, 0, 0],
             Self::GetLastError => [id(Command::GetLastError), 0, 0, 0, 0],
             Self::Unimplemented(command) => [id(command), 0, 0, 0, 0],
         }
@@ -252,6 +271,9 @@ mod tests {
         assert_eq!(graceful.encode(), [3, 0, 1, 250, 0]);
         assert_eq!(Request::GetResourceTable { processor: 7 }.encode(), [4, 7, 0, 0, 0]);
         assert_eq!(Request::Release { processor: 7 }.encode(), [6, 7, 0, 0, 0]);
+        assert_eq!(Request::GetInfo.encode(), [0x10, 0, 0, 0, 0]);
+        assert_eq!(Request::GetProcessor { index: 1 }.encode(), [0x11, 1, 0, 0, 0]);
+        assert_eq!(Request::GetStatus { processor: 7 }.encode(), [0x12, 7, 0, 0, 0]);
         assert_eq!(Request::GetLastError.encode(), [0x13, 0, 0, 0, 0]);
         assert_eq!(Answer::of(TeeResult::BadState).encode(), [0xFFFF_0007, 0, 0, 0, 0]);
         assert_eq!(Answer::last_error(0x0501, None).encode(), [0, 0x0501, u64::MAX, 0, 0]);

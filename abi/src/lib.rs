@@ -8,6 +8,7 @@ pub mod command;
 pub mod door_d;
 pub mod memory_descriptor;
 pub mod result;
+pub mod status;
 pub mod ts_rpc;
 
 use uuid::{Uuid, uuid};

@@ -56,9 +56,12 @@ pub struct Loaded {
 }
 
 /// Where a load stands.
+///
+/// Idle is zero, so that a static with idle readers is all zeros and takes no room in a program's image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 enum Stage {
-    Idle,
+    Idle = 0,
     Metadata,
     Authenticated,
     Planned,

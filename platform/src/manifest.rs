@@ -11,7 +11,7 @@ use remoteproc_image::provider::{PublicKey, TrustedKey};
 use remoteproc_image::software::is_on_p256;
 use remoteproc_image::target::{Access, BootSecurity, Region};
 use remoteproc_service::client_memory::PhysicalRange;
-use remoteproc_service::configuration::{Board, MAX_MEMORY_RANGES, Processor};
+use remoteproc_service::configuration::{Board, DEFAULT_IDLE_CLAIM_MS, MAX_MEMORY_RANGES, Processor};
 use thiserror::Error;
 
 /// `compatible` of the node `remoteproc`.
@@ -139,6 +139,8 @@ pub fn parse(bytes: &[u8]) -> Result<Manifest<'_>, ManifestError<'_>> {
         reserved: node.ranges("reserved")?,
         accept_no_isolation: node.flag("accept-no-isolation"),
         strict_platform_tlvs: node.flag("strict-platform-tlvs"),
+        idle_claim_ms: node.optional_u32("idle-claim-ms")?.unwrap_or(DEFAULT_IDLE_CLAIM_MS),
+        one_call_endpoints: node.endpoints("one-call-endpoints")?,
     };
     check::board(&board)?;
     Ok(Manifest { ffa_version: root.u32("ffa-version")?, description: root.string("description")?, board })

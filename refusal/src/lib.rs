@@ -171,10 +171,11 @@ refusals! {
     0x1109 MemoryAbort "MEMORY_ABORT" AccessDenied "Reading the shared memory was aborted by the bus: the address has no RAM behind it."
     0x110a ShareMalformed "SHARE_MALFORMED" BadParameters "The SPMC's description of the shared memory is malformed or has wrong attributes: share it as normal, write-back memory."
     0x110b RangeMisaligned "RANGE_MISALIGNED" BadParameters "The shared memory is not whole 4 KiB pages or exceeds the address space: share whole pages."
+    0x110c HandleInUse "HANDLE_IN_USE" BadParameters "The memory handle is in use by another load: share memory for each load."
 
     0x1201 UnknownCommand "UNKNOWN_COMMAND" BadParameters "The command id is unknown: see docs/abi.md."
     0x1202 OffsetUnexpected "OFFSET_UNEXPECTED" BadParameters "The offset is not the number of bytes done: go on where LOAD_FW said, or start again at 0."
-    0x1203 FlagsUnknown "FLAGS_UNKNOWN" BadParameters "A reserved flag or argument is not zero: clear it."
+    0x1203 FlagsUnknown "FLAGS_UNKNOWN" BadParameters "A reserved flag or argument is not zero, or ONE_CALL is not for this endpoint: clear it."
     0x1204 NotImplemented "NOT_IMPLEMENTED" NotImplemented "The command is known but not implemented yet."
 
     0x1301 HardwareFailed "HARDWARE_FAILED" Generic "The processor's reset control did not answer: look at the platform's hardware or, in emulation, at the supervisor."

@@ -38,14 +38,16 @@ pub enum MemoryError {
     NoRoom,
     /// The access lies outside the share.
     OutOfBounds,
+    /// The handle is held already, by another load.
+    InUse,
 }
 
-/// FF-A memory sharing, as the service needs it. One handle at a time is enough until loads of several clients interleave.
+/// FF-A memory sharing, as the service needs it: one handle for each load, at most [`MAX_LOADS`](crate::jobs::MAX_LOADS).
 pub trait ClientMemory {
-    /// Retrieves `handle` from `owner`. Maps nothing.
+    /// Retrieves `handle` from `owner`. Maps nothing. A handle that is held is not retrieved again: [`MemoryError::InUse`].
     ///
     /// # Errors
-    /// Says why not; then nothing is held.
+    /// Says why not; then nothing more is held than before.
     fn retrieve(&mut self, owner: EndpointId, handle: u64, lent: bool) -> Result<Retrieved, MemoryError>;
 
     /// Maps what was retrieved, after the service has checked it: normal world, never executable.
@@ -62,4 +64,7 @@ pub trait ClientMemory {
 
     /// Unmaps and gives the handle back. Does nothing for a handle that is not held.
     fn relinquish(&mut self, handle: u64);
+
+    /// Returns how many handles are held.
+    fn held(&self) -> usize;
 }

@@ -1,5 +1,5 @@
 //! The board as the service sees it: processors, keys and memory. Read from the partition's manifest by `platform`.
-use crate::client_memory::PhysicalRange;
+use crate::client_memory::{EndpointId, PhysicalRange};
 use heapless::Vec;
 use remoteproc_image::provider::TrustedKey;
 use remoteproc_image::target::{BootSecurity, Region};
@@ -12,6 +12,10 @@ pub const MAX_REGIONS: usize = 8;
 pub const MAX_KEYS: usize = 4;
 /// Most entries of a list of physical ranges.
 pub const MAX_MEMORY_RANGES: usize = 8;
+/// Most endpoints that may load in one request.
+pub const MAX_ONE_CALL_ENDPOINTS: usize = 8;
+/// Idle time after which a load may be given up, unless the manifest says otherwise, milliseconds.
+pub const DEFAULT_IDLE_CLAIM_MS: u32 = 5_000;
 
 /// One remote processor.
 #[derive(Clone, Debug)]
@@ -49,4 +53,8 @@ pub struct Board<'a> {
     pub accept_no_isolation: bool,
     /// Refuse platform TLVs that are not understood.
     pub strict_platform_tlvs: bool,
+    /// A load that its client does not go on with for longer than this may be given up for another client's, milliseconds.
+    pub idle_claim_ms: u32,
+    /// Endpoints whose LOAD_FW may finish in one request, however long that takes.
+    pub one_call_endpoints: Vec<EndpointId, MAX_ONE_CALL_ENDPOINTS>,
 }

@@ -1,12 +1,16 @@
 //! START_FW, STOP_FW, RELEASE_FW and GET_RSC_TABLE.
+use crate::client_memory::ClientMemory;
 use crate::clients::Caller;
 use crate::hardware::{Boot, DriverError, DriverProgress, Machine, RemoteMemory};
 use crate::lifecycle::{Ask, Event, Pending, Verdict};
-use crate::regions;
+use crate::processor::Slot;
 use crate::result::Refused;
+use crate::seal::Check;
 use crate::service::{Outcome, Service, in_progress, success};
+use crate::slice::Budget;
 use remoteproc_abi::door_d::{Answer, StopMode};
 use remoteproc_abi::result::TeeResult;
+use remoteproc_image::reader::Progress;
 use remoteproc_refusal::Refusal;
 
 impl<M: Machine> Service<'_, M> {
@@ -15,13 +19,23 @@ impl<M: Machine> Service<'_, M> {
         if self.admit(index, caller, Ask::Start)? == Verdict::AlreadySo {
             return success();
         }
+        if self.slot(index)?.wipe.is_some() {
+            // The check before a start has failed. The client hears of it when the memory is clear.
+            let refused = self.slot(index)?.start_refused.unwrap_or(Refusal::NotLoaded.into());
+            return match self.wipe_after(index, &mut Budget::new())? {
+                Progress::Pending => in_progress(),
+                Progress::Done => Err(refused),
+            };
+        }
         let slot = self.slot(index)?;
         let started_before = slot.pending() == Some(Pending::Start);
         let firmware = slot.firmware.as_ref().ok_or(Refusal::NotLoaded)?;
         let address = firmware.boot_address.ok_or(Refusal::NoBootAddress)?;
         let boot = Boot { address, secure: firmware.secure };
         if !started_before {
-            self.check_seal(index)?;
+            if self.check_seal(index)? == Progress::Pending {
+                return in_progress();
+            }
             self.machine.memory().complete_writes();
         }
         let progress = self.driver(index)?.release(boot);
@@ -43,6 +57,8 @@ impl<M: Machine> Service<'_, M> {
     /// STOP_FW. No driver can ask the firmware first yet, so a graceful stop is a forced one at once.
     pub(crate) fn stop(&mut self, caller: Caller, index: usize, _mode: StopMode) -> Outcome {
         if self.admit(index, caller, Ask::Stop)? == Verdict::AlreadySo {
+            // A check before a start, if one was under way, begins anew.
+            self.slot(index)?.check = None;
             return success();
         }
         let slot = self.slot(index)?;
@@ -60,18 +76,30 @@ impl<M: Machine> Service<'_, M> {
         success()
     }
 
-    /// RELEASE_FW: hold, close, clear everything, give back.
-    pub(crate) fn release(&mut self, caller: Caller, index: usize) -> Outcome {
+    /// RELEASE_FW: let go of the client's memory, hold, close, clear everything, give back.
+    pub(crate) fn release<C: ClientMemory>(
+        &mut self,
+        caller: Caller,
+        index: usize,
+        memory: &mut C,
+    ) -> Outcome {
+        if let Some(place) = self.place_of(caller, index) {
+            self.end(place, memory);
+        }
         if self.admit(index, caller, Ask::Release)? == Verdict::AlreadySo {
             return success();
         }
-        let progress = self.driver(index)?.hold();
-        match self.follow(index, Pending::Release, progress)? {
-            Followed::Done => {}
-            Followed::Pending => return in_progress(),
-            Followed::Failed => return Err(Refusal::HardwareFailed.into()),
+        if self.slot(index)?.wipe.is_none() {
+            let progress = self.driver(index)?.hold();
+            match self.follow(index, Pending::Release, progress)? {
+                Followed::Done => self.slot(index)?.begin_wipe(None),
+                Followed::Pending => return in_progress(),
+                Followed::Failed => return Err(Refusal::HardwareFailed.into()),
+            }
         }
-        self.wipe(index)?;
+        if self.wipe(index, &mut Budget::new())? == Progress::Pending {
+            return in_progress();
+        }
         log::info!("{}: released, memory cleared", self.processor(index)?.name);
         success()
     }
@@ -85,35 +113,51 @@ impl<M: Machine> Service<'_, M> {
         Ok(Answer::with(TeeResult::Success, [address, size, 0, 0]))
     }
 
-    /// Clears the processor's memory and gives it back; what can't be cleared stays closed and owned.
-    pub(crate) fn wipe(&mut self, index: usize) -> Result<(), Refused> {
+    /// Goes on with a wipe. What can't be cleared stays closed and owned.
+    pub(crate) fn wipe(&mut self, index: usize, budget: &mut Budget) -> Result<Progress, Refused> {
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
-        let wiped = regions::wipe(&mut self.machine, index, processor);
-        let event = if wiped.is_ok() { Event::Wiped } else { Event::WipeFailed };
-        self.slot(index)?.happened(event);
-        wiped.map_err(Into::into)
+        let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
+        let wipe = slot.wipe.get_or_insert_default();
+        let Some(wiped) = wipe.go_on(&mut self.machine, index, processor, budget) else {
+            return Ok(Progress::Pending);
+        };
+        slot.happened(if wiped.is_ok() { Event::Wiped } else { Event::WipeFailed });
+        wiped.map_err(Into::into).map(|()| Progress::Done)
     }
 
-    /// Clears the memory because of a refusal. The refusal is what the client hears; a failure to clear goes to the log.
-    pub(crate) fn wipe_after(&mut self, index: usize, refused: Refused) -> Refused {
-        if let Err(Refused { refusal, .. }) = self.wipe(index) {
+    /// Goes on with a wipe because of a refusal. That is what the client hears; a failure to clear goes to the log.
+    pub(crate) fn wipe_after(&mut self, index: usize, budget: &mut Budget) -> Result<Progress, Refused> {
+        self.wipe(index, budget).or_else(|Refused { refusal, .. }| {
             log::error!("processor index {index}: memory could not be cleared: {refusal}; it stays closed");
-        }
-        refused
+            Ok(Progress::Done)
+        })
     }
 
     /// Hashes the private segments again, where nothing but this keeps the normal world from changing them.
-    fn check_seal(&mut self, index: usize) -> Result<(), Refused> {
-        let firmware = self.slots.get(index).and_then(|slot| slot.firmware.as_ref());
-        let Some(seal) = firmware.and_then(|firmware| firmware.seal.as_ref()) else {
-            return Ok(());
+    fn check_seal(&mut self, index: usize) -> Result<Progress, Refused> {
+        let now = self.machine.milliseconds();
+        let Slot { firmware, check, .. } = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
+        let Some(seal) = firmware.as_ref().and_then(|firmware| firmware.seal.as_ref()) else {
+            return Ok(Progress::Done);
         };
-        let refusal = match seal.holds(self.machine.crypto_and_memory(), &mut self.buffer) {
-            Ok(true) => return Ok(()),
-            Ok(false) => Refusal::SegmentHashMismatch,
+        let limit = u64::from(self.board.idle_claim_ms);
+        if check.as_ref().is_some_and(|check| now.saturating_sub(check.touched) > limit) {
+            *check = None;
+        }
+        let check = check.get_or_insert_with(|| Check::new(self.machine.crypto(), now));
+        check.touched = now;
+        let held = check.go_on(seal, self.machine.crypto_and_memory(), self.buffer, &mut Budget::new());
+        let refusal = match held {
+            Ok(None) => return Ok(Progress::Pending),
+            Ok(Some(true)) => {
+                self.slot(index)?.check = None;
+                return Ok(Progress::Done);
+            }
+            Ok(Some(false)) => Refusal::SegmentHashMismatch,
             Err(_) => Refusal::DestinationAbort,
         };
-        Err(self.wipe_after(index, refusal.into()))
+        self.slot(index)?.begin_wipe(Some(refusal.into()));
+        Ok(Progress::Pending)
     }
 
     /// Holds a processor again whose start failed.

@@ -2,7 +2,8 @@
 //! running firmware. Hardware, FF-A and time are traits ([`hardware`], [`client_memory`]); this crate runs on the host as well.
 //!
 //! [`Service::handle`] is the only way in. Behind it, one room per file: [`lifecycle`] is the one table of states, `load` and
-//! `control` carry requests out, `regions` closes, clears and opens a processor's memory, [`ranges`] judges the memory that a
+//! `control` carry requests out, [`jobs`] keeps a load between its requests, [`slice`] bounds each of them, `inform` answers
+//! questions, `regions` closes, clears and opens a processor's memory, [`ranges`] judges the memory that a
 //! client names, [`clients`] remembers who was refused what, and `report` writes the log.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -13,6 +14,8 @@ pub mod configuration;
 mod control;
 pub mod counters;
 pub mod hardware;
+mod inform;
+pub mod jobs;
 pub mod lifecycle;
 mod load;
 mod processor;
@@ -22,7 +25,9 @@ mod report;
 pub mod result;
 mod seal;
 mod service;
+pub mod slice;
 
 pub use clients::{Caller, Door};
 pub use counters::Counters;
+pub use jobs::Storage;
 pub use service::Service;

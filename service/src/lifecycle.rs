@@ -49,11 +49,13 @@ pub enum Pending {
     Stop,
     /// Being held in reset before its memory is cleared.
     Release,
+    /// Its memory is being cleared, to be given back.
+    Wipe,
 }
 
 impl Pending {
     /// Every value.
-    pub const ALL: [Self; 4] = [Self::Load, Self::Start, Self::Stop, Self::Release];
+    pub const ALL: [Self; 5] = [Self::Load, Self::Start, Self::Stop, Self::Release, Self::Wipe];
 }
 
 /// What a client asks of a processor.
@@ -81,6 +83,8 @@ impl Ask {
 pub enum Event {
     /// The signature verified and the processor is held: the memory is the loader's now.
     Claimed,
+    /// The same of a processor whose load was given up: by its owner, who starts again, or by another client's after idle time.
+    ClaimedAgain,
     /// The last check of a load passed.
     LoadDone,
     /// A load or the check before a start failed, and the memory was cleared.
@@ -101,8 +105,9 @@ pub enum Event {
 
 impl Event {
     /// Every value.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Claimed,
+        Self::ClaimedAgain,
         Self::LoadDone,
         Self::Wiped,
         Self::WipeFailed,
@@ -144,7 +149,9 @@ pub enum Verdict {
 #[must_use]
 pub const fn transition(state: State, pending: Option<Pending>, input: Input) -> Verdict {
     use Ask::{GetResourceTable, Load, Release, Start, Stop};
-    use Event::{Claimed, CrashSeen, Held, LoadDone, StartLost, StartUndone, Started, WipeFailed, Wiped};
+    use Event::{
+        Claimed, ClaimedAgain, CrashSeen, Held, LoadDone, StartLost, StartUndone, Started, WipeFailed, Wiped,
+    };
     use Input::{Ask as A, Event as E};
     use Verdict::{AlreadySo, Become, Impossible, OnlyTheSame, Proceed, Refuse};
     match (state, pending, input) {
@@ -158,6 +165,10 @@ pub const fn transition(state: State, pending: Option<Pending>, input: Input) ->
         (_, Some(Pending::Release), A(Stop)) => AlreadySo,
         (_, Some(Pending::Release), A(Load)) => Refuse(Refusal::AnotherImageLoaded),
         (_, Some(Pending::Release), A(Start | GetResourceTable)) => Refuse(Refusal::NotLoaded),
+        // A load or a start goes on with the wipe, and is then answered as what it is.
+        (_, Some(Pending::Wipe), A(Load | Start | Release)) => Proceed,
+        (_, Some(Pending::Wipe), A(Stop)) => AlreadySo,
+        (_, Some(Pending::Wipe), A(GetResourceTable)) => Refuse(Refusal::NotLoaded),
 
         // Asked of a processor at rest, or of one that is being held before a load (which has claimed nothing yet).
         (State::Offline, _, A(Load)) => Proceed,
@@ -178,6 +189,7 @@ pub const fn transition(state: State, pending: Option<Pending>, input: Input) ->
 
         // What happens.
         (State::Offline | State::Stopped, _, E(Claimed)) => Become(State::Loading),
+        (State::Loading, _, E(ClaimedAgain)) => Become(State::Loading),
         (State::Loading, _, E(LoadDone)) => Become(State::Loaded),
         (State::Loading | State::Loaded | State::Stopped, _, E(Wiped)) => Become(State::Offline),
         (State::Loading | State::Loaded | State::Stopped, _, E(WipeFailed)) => Become(State::Stopped),

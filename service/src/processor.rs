@@ -1,14 +1,16 @@
 //! What the service knows of one processor: its state, its owner, what is loaded.
 use crate::clients::Caller;
 use crate::lifecycle::{Event, Input, Pending, State, Verdict, transition};
-use crate::seal::Seal;
+use crate::regions::Wipe;
+use crate::result::Refused;
+use crate::seal::{Check, Seal};
+use remoteproc_image::provider::Hasher;
 use remoteproc_image::reader::ResourceTable;
 
 /// Longest that the hardware may be busy with one thing before it counts as failed, milliseconds.
 pub const HARDWARE_LIMIT_MS: u64 = 5_000;
 
 /// The firmware that a processor's memory holds.
-#[derive(Debug)]
 pub(crate) struct Firmware {
     /// Digest of header, TLVs and signature.
     pub identity: [u8; 32],
@@ -31,17 +33,33 @@ pub(crate) struct Wait {
 }
 
 /// One processor, as the service sees it.
-#[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct Slot<H: Hasher> {
     state: State,
     pub wait: Option<Wait>,
     pub owner: Option<Caller>,
     pub firmware: Option<Firmware>,
+    /// Its memory is being cleared, to be given back.
+    pub wipe: Option<Wipe>,
+    /// Why, if a start is what it was found out by: the answer to that start, once the memory is clear.
+    pub start_refused: Option<Refused>,
+    /// The check before a start, under way.
+    pub check: Option<Check<H>>,
+    /// When the owner was last heard of, milliseconds.
+    pub touched: u64,
 }
 
-impl Slot {
+impl<H: Hasher> Slot<H> {
     pub const fn new() -> Self {
-        Self { state: State::Offline, wait: None, owner: None, firmware: None }
+        Self {
+            state: State::Offline,
+            wait: None,
+            owner: None,
+            firmware: None,
+            wipe: None,
+            start_refused: None,
+            check: None,
+            touched: 0,
+        }
     }
 
     pub const fn state(&self) -> State {
@@ -49,7 +67,8 @@ impl Slot {
     }
 
     pub fn pending(&self) -> Option<Pending> {
-        self.wait.map(|wait| wait.pending)
+        let wipe = self.wipe.is_some().then_some(Pending::Wipe);
+        self.wait.map(|wait| wait.pending).or(wipe)
     }
 
     /// Puts the processor into the state that the table gives. What belongs to the old state goes with it.
@@ -59,14 +78,28 @@ impl Slot {
             _ => log::error!("an event makes no sense in {}", self.state),
         }
         self.wait = None;
+        self.wipe = None;
+        self.check = None;
         match event {
-            Event::Claimed | Event::WipeFailed => self.firmware = None,
+            Event::Claimed | Event::ClaimedAgain | Event::WipeFailed => self.firmware = None,
             Event::Wiped => {
                 self.firmware = None;
                 self.owner = None;
             }
             _ => {}
         }
+    }
+
+    /// From now on the memory is being cleared.
+    pub fn begin_wipe(&mut self, start_refused: Option<Refused>) {
+        self.wipe = Some(Wipe::default());
+        self.start_refused = start_refused;
+        self.check = None;
+    }
+
+    /// Tells whether this is a load that its owner has not gone on with for more than `limit` milliseconds.
+    pub fn is_idle_claim(&self, now: u64, limit: u64) -> bool {
+        self.state == State::Loading && now.saturating_sub(self.touched) > limit
     }
 
     /// Notes that the hardware is busy with `pending`. Tells whether it has been for too long.

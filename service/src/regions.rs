@@ -1,10 +1,8 @@
 //! A processor's memory as a whole: closed to others, cleared, opened, given back.
 use crate::configuration::Processor;
 use crate::hardware::{Isolation, Machine, RemoteMemory};
+use crate::slice::Budget;
 use remoteproc_refusal::Refusal;
-
-/// Most bytes cleared in one step.
-pub(crate) const CLEAR_SLICE: u64 = 1 << 20;
 
 /// Sets who may reach all regions. Tries every region, even after one failed.
 fn isolate<M: Machine>(
@@ -42,44 +40,70 @@ pub(crate) struct Cursor {
     done: u64,
 }
 
-/// Clears the next slice. Returns where to go on, or `None` after the last.
+impl Cursor {
+    const fn next_region(self) -> Self {
+        Self { region: self.region.saturating_add(1), done: 0 }
+    }
+}
+
+/// Clears the next bytes, as many as the budget has. Returns where to go on, or `None` after the last.
 pub(crate) fn clear_slice<M: Machine>(
     machine: &mut M,
     processor: &Processor<'_>,
     at: Cursor,
+    budget: &mut Budget,
 ) -> Result<Option<Cursor>, Refusal> {
     let Some(region) = processor.regions.get(at.region) else {
         return Ok(None);
     };
-    let size = CLEAR_SLICE.min(u64::from(region.size).saturating_sub(at.done));
+    let size = budget.left_to_clear().min(u64::from(region.size).saturating_sub(at.done));
+    budget.spend_clearing(size);
     let start = region.physical_address.checked_add(at.done).ok_or(Refusal::DestinationAbort)?;
     machine.memory().clear(start, size).map_err(|_| Refusal::DestinationAbort)?;
     let done = at.done.saturating_add(size);
-    Ok(Some(if done < region.size.into() {
-        Cursor { done, ..at }
-    } else {
-        Cursor { region: at.region.saturating_add(1), done: 0 }
-    }))
+    Ok(Some(if done < region.size.into() { Cursor { done, ..at } } else { at.next_region() }))
 }
 
-/// Closes everything, clears everything and gives the regions back. Goes on after a failure, so that as much as possible is
-/// clear; regions that may hold something are not given back.
-pub(crate) fn wipe<M: Machine>(m: &mut M, index: usize, processor: &Processor<'_>) -> Result<(), Refusal> {
-    let closed = close(m, index, processor);
-    let mut cleared = Ok(());
-    for region in 0..processor.regions.len() {
-        let mut at = Some(Cursor { region, done: 0 });
-        while let Some(cursor) = at.filter(|cursor| cursor.region == region) {
-            match clear_slice(m, processor, cursor) {
-                Ok(next) => at = next,
+/// A wipe under way: close everything, clear everything, give the regions back. It goes on after a failure, so that as much as
+/// possible is clear; regions that may hold something are not given back.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wipe {
+    /// The regions were told to close.
+    begun: bool,
+    at: Cursor,
+    /// The first failure.
+    failed: Option<Refusal>,
+}
+
+impl Wipe {
+    /// Goes on until the budget is spent. `None`: there is more to do.
+    pub fn go_on<M: Machine>(
+        &mut self,
+        m: &mut M,
+        index: usize,
+        processor: &Processor<'_>,
+        budget: &mut Budget,
+    ) -> Option<Result<(), Refusal>> {
+        if !self.begun {
+            self.begun = true;
+            self.failed = close(m, index, processor).err();
+        }
+        while self.at.region < processor.regions.len() {
+            if budget.is_spent() {
+                return None;
+            }
+            match clear_slice(m, processor, self.at, budget) {
+                Ok(next) => self.at = next.unwrap_or(self.at.next_region()),
                 Err(refusal) => {
-                    cleared = Err(refusal);
-                    at = None;
+                    self.failed = self.failed.or(Some(refusal));
+                    self.at = self.at.next_region();
                 }
             }
         }
+        m.memory().complete_writes();
+        Some(match self.failed {
+            Some(refusal) => Err(refusal),
+            None => isolate(m, index, processor, Isolation::Normal),
+        })
     }
-    m.memory().complete_writes();
-    closed.and(cleared)?;
-    isolate(m, index, processor, Isolation::Normal)
 }

@@ -3,6 +3,7 @@
 //! It finds what was changed between load and start. It can't find what is changed while the hash is taken or afterwards: only
 //! hardware can keep the normal world out.
 use crate::configuration::Processor;
+use crate::slice::Budget;
 use heapless::Vec;
 use remoteproc_image::provider::{Destination, Fault, Hasher, Provider};
 use remoteproc_image::reader::{MAX_PROGRAM_HEADERS, Reader, Segment};
@@ -17,7 +18,6 @@ struct Sealed {
 }
 
 /// What the private segments have to hash to.
-#[derive(Debug)]
 pub(crate) struct Seal {
     segments: Vec<Sealed, MAX_PROGRAM_HEADERS>,
     /// Hash over the signed digests of these segments, in order: 32 bytes to keep instead of 4 KiB.
@@ -42,19 +42,6 @@ impl Seal {
         }
         Ok(Self { segments, digest: digests.finish() })
     }
-
-    /// Tells whether memory holds what was signed. Reads it through `buffer`.
-    pub fn holds<P: Provider, D: Destination>(
-        &self,
-        (provider, memory): (&P, &mut D),
-        buffer: &mut [u8],
-    ) -> Result<bool, Fault> {
-        let mut digests = provider.sha256();
-        for segment in &self.segments {
-            digests.update(&hash(segment, provider, memory, buffer)?);
-        }
-        Ok(digests.finish() == self.digest)
-    }
 }
 
 fn is_private(processor: &Processor<'_>, segment: &Segment) -> bool {
@@ -65,22 +52,53 @@ fn is_private(processor: &Processor<'_>, segment: &Segment) -> bool {
     holder.is_none_or(|region| region.access == Access::Private)
 }
 
-fn hash<P: Provider, D: Destination>(
-    segment: &Sealed,
-    provider: &P,
-    memory: &mut D,
-    buffer: &mut [u8],
-) -> Result<[u8; 32], Fault> {
-    let mut hasher = provider.sha256();
-    let mut address = segment.physical_address;
-    let mut left = segment.size as usize;
-    while left > 0 {
-        let size = left.min(buffer.len());
-        let piece = buffer.get_mut(..size).filter(|piece| !piece.is_empty()).ok_or(Fault)?;
-        memory.read(address, piece)?;
-        hasher.update(piece);
-        address = address.checked_add(size as u64).ok_or(Fault)?;
-        left = left.saturating_sub(size);
+/// A check of a seal under way.
+pub(crate) struct Check<H> {
+    /// Over the digests of the segments hashed so far.
+    digests: Option<H>,
+    segment: usize,
+    /// Bytes of that segment hashed so far, and their hash.
+    hashed: u32,
+    hasher: Option<H>,
+    /// When it was last gone on with, milliseconds: what was hashed long ago says little.
+    pub touched: u64,
+}
+
+impl<H: Hasher> Check<H> {
+    /// Begins.
+    pub fn new<P: Provider<Hasher = H>>(provider: &P, now: u64) -> Self {
+        Self { digests: Some(provider.sha256()), segment: 0, hashed: 0, hasher: None, touched: now }
     }
-    Ok(hasher.finish())
+
+    /// Hashes as much as the budget has, reading memory through `buffer`. Tells, after the last byte, whether memory holds what
+    /// was signed; `None`: there is more to do.
+    pub fn go_on<P: Provider<Hasher = H>, D: Destination>(
+        &mut self,
+        seal: &Seal,
+        (provider, memory): (&P, &mut D),
+        buffer: &mut [u8],
+        budget: &mut Budget,
+    ) -> Result<Option<bool>, Fault> {
+        while let Some(segment) = seal.segments.get(self.segment) {
+            let hasher = self.hasher.get_or_insert_with(|| provider.sha256());
+            while self.hashed < segment.size {
+                let rest = segment.size.saturating_sub(self.hashed) as usize;
+                let size = rest.min(buffer.len()).min(budget.left());
+                let Some(piece) = buffer.get_mut(..size).filter(|piece| !piece.is_empty()) else {
+                    return Ok(None);
+                };
+                let address = segment.physical_address.checked_add(self.hashed.into()).ok_or(Fault)?;
+                memory.read(address, piece)?;
+                hasher.update(piece);
+                budget.spend(size);
+                self.hashed = self.hashed.saturating_add(u32::try_from(size).map_err(|_| Fault)?);
+            }
+            if let (Some(hasher), Some(digests)) = (self.hasher.take(), &mut self.digests) {
+                digests.update(&hasher.finish());
+            }
+            self.segment = self.segment.saturating_add(1);
+            self.hashed = 0;
+        }
+        Ok(Some(self.digests.take().map(Hasher::finish) == Some(seal.digest)))
+    }
 }

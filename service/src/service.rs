@@ -4,6 +4,7 @@ use crate::clients::{Caller, LastRefusals};
 use crate::configuration::{Board, MAX_PROCESSORS, Processor};
 use crate::counters::Counters;
 use crate::hardware::{DriverProgress, Machine, Observed, ProcessorDriver};
+use crate::jobs::{MAX_LOADS, Storage, Work};
 use crate::lifecycle::{Ask, Event, Input, State, Verdict, transition};
 use crate::processor::Slot;
 use crate::report;
@@ -26,21 +27,28 @@ const LAST_POLLS: u32 = 1000;
 /// What a request leads to: an answer, or a refusal to be logged, remembered and answered.
 pub(crate) type Outcome = Result<Answer, Refused>;
 
+/// The hash state of a machine.
+pub type HasherOf<M> = <<M as Machine>::Crypto as Provider>::Hasher;
+
 /// The service: a board, the machine under it, and what is known of processors and clients.
 pub struct Service<'a, M: Machine> {
     pub(crate) board: Board<'a>,
     pub(crate) machine: M,
-    pub(crate) slots: Vec<Slot, MAX_PROCESSORS>,
-    pub(crate) reader: Reader<<M::Crypto as Provider>::Hasher>,
-    pub(crate) buffer: [u8; PIECE],
+    pub(crate) slots: &'a mut Vec<Slot<HasherOf<M>>, MAX_PROCESSORS>,
+    pub(crate) readers: &'a mut [Reader<HasherOf<M>>; MAX_LOADS],
+    /// Of each reader, the load that it is used for.
+    pub(crate) works: [Option<Work>; MAX_LOADS],
+    pub(crate) buffer: &'a mut [u8; PIECE],
     pub(crate) counters: Counters,
     refusals: LastRefusals,
 }
 
 impl<'a, M: Machine> Service<'a, M> {
-    /// Takes over the board's processors. Touches no processor; logs which of them lack isolation.
-    pub fn new(board: Board<'a>, mut machine: M) -> Self {
-        let mut slots = Vec::new();
+    /// Takes over the board's processors, and the memory to work in. Touches no processor; logs which of them lack isolation.
+    pub fn new(board: Board<'a>, mut machine: M, storage: &'a mut Storage<HasherOf<M>>) -> Self {
+        let Storage { readers, slots, buffer } = storage;
+        slots.clear();
+        readers.iter_mut().for_each(Reader::reset);
         for (index, processor) in board.processors.iter().enumerate() {
             // Both lists have the same capacity.
             let _ = slots.push(Slot::new());
@@ -51,8 +59,9 @@ impl<'a, M: Machine> Service<'a, M> {
             board,
             machine,
             slots,
-            reader: Reader::new(),
-            buffer: [0; PIECE],
+            readers,
+            works: [None; MAX_LOADS],
+            buffer,
             counters: Counters::default(),
             refusals: LastRefusals::default(),
         }
@@ -101,8 +110,14 @@ impl<'a, M: Machine> Service<'a, M> {
                 Command::GetResourceTable,
                 self.find(processor).and_then(|index| self.resource_table(caller, index)),
             ),
-            Request::Release { processor } => {
-                (Command::ReleaseFirmware, self.find(processor).and_then(|index| self.release(caller, index)))
+            Request::Release { processor } => (
+                Command::ReleaseFirmware,
+                self.find(processor).and_then(|index| self.release(caller, index, memory)),
+            ),
+            Request::GetInfo => (Command::GetInfo, Ok(self.info(memory))),
+            Request::GetProcessor { index } => (Command::GetProcessor, self.describe(index)),
+            Request::GetStatus { processor } => {
+                (Command::GetStatus, self.find(processor).and_then(|index| self.status(index)))
             }
             Request::GetLastError => (Command::GetLastError, Ok(self.last_error(caller))),
             Request::Unimplemented(command) => (command, Err(Refusal::NotImplemented.into())),
@@ -139,6 +154,12 @@ impl<'a, M: Machine> Service<'a, M> {
         self.slots.get(index).map(Slot::state)
     }
 
+    /// Returns how many loads are under way, of [`MAX_LOADS`].
+    #[must_use]
+    pub fn loads_under_way(&self) -> usize {
+        self.works.iter().flatten().count()
+    }
+
     /// Returns the machine.
     #[must_use]
     pub const fn machine(&self) -> &M {
@@ -173,10 +194,15 @@ impl<'a, M: Machine> Service<'a, M> {
     /// Decides whether this client may ask this now: its own processor or a free one, and a row of the table that allows it.
     pub(crate) fn admit(&mut self, index: usize, caller: Caller, ask: Ask) -> Result<Verdict, Refused> {
         self.look_for_crash(index)?;
+        let now = self.machine.milliseconds();
+        let limit = u64::from(self.board.idle_claim_ms);
         let slot = self.slot(index)?;
         if slot.owner.is_some_and(|owner| owner != caller) {
-            return Err(Refusal::NotOwner.into());
+            // Its load stands until another one's signature has verified; that is when it is taken over.
+            let may_try = ask == Ask::Load && slot.is_idle_claim(now, limit);
+            return if may_try { Ok(Verdict::Proceed) } else { Err(Refusal::NotOwner.into()) };
         }
+        slot.touched = now;
         match transition(slot.state(), slot.pending(), Input::Ask(ask)) {
             Verdict::Refuse(refusal) => Err(refusal.into()),
             verdict => Ok(verdict),
@@ -184,7 +210,7 @@ impl<'a, M: Machine> Service<'a, M> {
     }
 
     /// Asks the hardware about a processor that should be running. If the hardware does not answer, nothing is concluded.
-    fn look_for_crash(&mut self, index: usize) -> Result<(), Refused> {
+    pub(crate) fn look_for_crash(&mut self, index: usize) -> Result<(), Refused> {
         let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
         if slot.state() != State::Running || slot.wait.is_some() {
             return Ok(());
@@ -199,7 +225,7 @@ impl<'a, M: Machine> Service<'a, M> {
         Ok(())
     }
 
-    pub(crate) fn slot(&mut self, index: usize) -> Result<&mut Slot, Refused> {
+    pub(crate) fn slot(&mut self, index: usize) -> Result<&mut Slot<HasherOf<M>>, Refused> {
         self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor.into())
     }
 

@@ -4,6 +4,7 @@ use core::fmt;
 use remoteproc_abi::command::Command;
 use remoteproc_abi::door_d::{Answer, LoadArguments, Request, StopMode};
 use remoteproc_abi::result::TeeResult;
+use remoteproc_abi::status::{Info, ProcessorInfo, Status};
 use remoteproc_refusal::Refusal;
 
 /// Why a command did not succeed.
@@ -120,8 +121,9 @@ impl<T: Tee> Remoteproc<T> {
         &mut self.tee
     }
 
-    /// Authenticates and loads the container of `total` bytes that lies at `image`, telling `progress` after each step. All image
-    /// memory that was shared on the way is taken back before this returns.
+    /// Authenticates and loads the container of `total` bytes that lies at `image`, telling `progress` whenever bytes were
+    /// consumed. The service works in slices, and takes an image that is too scattered for one share in several. All image memory
+    /// that was shared on the way is taken back before this returns.
     ///
     /// # Errors
     /// [`LoadError::error`] says what went wrong; nothing is loaded then, except that a load of another image stands.
@@ -247,6 +249,42 @@ impl<T: Tee> Remoteproc<T> {
             }
             _ => Err(Error::BadAnswer(command)),
         }
+    }
+
+    /// Tells what the service is: version, number of processors, features, and what is going on.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn info(&mut self) -> Result<Info, Failure<T>> {
+        self.question(&Request::GetInfo, Command::GetInfo, Info::of)
+    }
+
+    /// Tells what the processor with this index is, counted from 0.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn describe(&mut self, index: u32) -> Result<ProcessorInfo, Failure<T>> {
+        self.question(&Request::GetProcessor { index }, Command::GetProcessor, ProcessorInfo::of)
+    }
+
+    /// Tells this processor's state and owner.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn status(&mut self) -> Result<Status, Failure<T>> {
+        let request = Request::GetStatus { processor: self.processor };
+        self.question(&request, Command::GetStatus, Status::of)
+    }
+
+    /// Asks something that is answered at once.
+    fn question<A>(
+        &mut self,
+        request: &Request,
+        command: Command,
+        read: impl Fn(&Answer) -> Option<A>,
+    ) -> Result<A, Failure<T>> {
+        let (answer, true) = self.ask(request, command)? else { return Err(Error::BadAnswer(command)) };
+        read(&answer).ok_or(Error::BadAnswer(command))
     }
 
     /// Tells why this client's last refused request was refused; `None` if none was.

@@ -45,6 +45,8 @@ enum BootError {
     Map(#[from] MapFailure),
     #[error("the manifest lists too many reserved ranges to add the partition's own")]
     TooManyReserved,
+    #[error("boot was entered twice")]
+    BootedTwice,
 }
 
 /// Called by the entry code, once, with the MMU off. `boot_information` is the physical address of the boot information.
@@ -83,7 +85,8 @@ fn start(boot_information: u64) -> Result<(), BootError> {
     let mut hardware = Hardware::new(&board)?;
     banner(identity, spmc_version, &board, &mut hardware);
     let memory = FfaMemory::new(mailbox, identity.partition);
-    partition::install(|| Partition { service: Service::new(board, hardware), memory });
+    let storage = partition::storage().ok_or(BootError::BootedTwice)?;
+    partition::install(|| Partition { service: Service::new(board, hardware, storage), memory });
     Ok(())
 }
 

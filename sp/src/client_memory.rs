@@ -7,7 +7,9 @@ use heapless::Vec;
 use remoteproc_abi::memory_descriptor::{ATTRIBUTE_NON_SECURE, DescriptorError, RetrieveResponse};
 use remoteproc_abi::{FFA_PAGE_SIZE, MAX_RANGES};
 use remoteproc_service::client_memory::{ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved};
+use remoteproc_service::jobs::MAX_LOADS;
 use remoteproc_sp::ranges::locate;
+use spin::{Mutex, MutexGuard};
 
 /// Memory attributes, bits 5:4: the memory type.
 const MEMORY_TYPE: u16 = 0b11 << 4;
@@ -24,18 +26,27 @@ struct Held {
     usable: bool,
 }
 
-/// Client memory; one handle at a time.
-pub struct FfaMemory {
-    mailbox: Mailbox,
-    partition: EndpointId,
-    held: Option<Held>,
+/// What [`FfaMemory`] keeps. In a static of its own, so that boot's stack need not hold it.
+struct Kept {
+    held: Vec<Held, MAX_LOADS>,
     description: [u8; SIZE],
 }
 
+static KEPT: Mutex<Kept> = Mutex::new(Kept { held: Vec::new(), description: [0; SIZE] });
+
+/// Client memory; one handle for each load that can be under way.
+pub struct FfaMemory {
+    mailbox: Mailbox,
+    partition: EndpointId,
+    held: &'static mut Vec<Held, MAX_LOADS>,
+    description: &'static mut [u8; SIZE],
+}
+
 impl FfaMemory {
-    /// Makes it from the mapped buffer pair.
-    pub const fn new(mailbox: Mailbox, partition: EndpointId) -> Self {
-        Self { mailbox, partition, held: None, description: [0; SIZE] }
+    /// Makes it from the mapped buffer pair, of which there is one.
+    pub fn new(mailbox: Mailbox, partition: EndpointId) -> Self {
+        let Kept { held, description } = MutexGuard::leak(KEPT.lock());
+        Self { mailbox, partition, held, description }
     }
 
     /// Reads the description of a retrieve.
@@ -74,10 +85,13 @@ impl FfaMemory {
 
 impl ClientMemory for FfaMemory {
     fn retrieve(&mut self, owner: EndpointId, handle: u64, lent: bool) -> Result<Retrieved, MemoryError> {
-        if self.held.is_some() {
+        if self.held.iter().any(|held| held.handle == handle) {
+            return Err(MemoryError::InUse);
+        }
+        if self.held.is_full() {
             return Err(MemoryError::NoRoom);
         }
-        let length = self.mailbox.retrieve(owner, handle, lent, &mut self.description).map_err(|error| {
+        let length = self.mailbox.retrieve(owner, handle, lent, self.description).map_err(|error| {
             log::warn!("memory {handle:#x} of {owner:#06x} can't be retrieved: {error}");
             match error {
                 RetrieveError::Refused(error) if error.is(FfaError::NoMemory) || error.is(FfaError::Busy) => {
@@ -90,7 +104,9 @@ impl ClientMemory for FfaMemory {
         })?;
         match self.parse(owner, handle, lent, length) {
             Ok(retrieved) => {
-                self.held = Some(Held { handle, ranges: retrieved.ranges.clone(), usable: false });
+                let held = Held { handle, ranges: retrieved.ranges.clone(), usable: false };
+                // There is room: that was looked at before.
+                let _ = self.held.push(held);
                 Ok(retrieved)
             }
             Err(error) => {
@@ -102,7 +118,7 @@ impl ClientMemory for FfaMemory {
 
     fn map(&mut self, handle: u64, retrieved: &Retrieved) -> Result<(), MemoryError> {
         let held =
-            self.held.as_mut().filter(|held| held.handle == handle).ok_or(MemoryError::UnknownHandle)?;
+            self.held.iter_mut().find(|held| held.handle == handle).ok_or(MemoryError::UnknownHandle)?;
         // The ranges that were checked are the ranges that are read, and they are the normal world's: the window maps them so.
         if held.ranges != retrieved.ranges || !retrieved.normal_world {
             return Err(MemoryError::Malformed);
@@ -114,8 +130,8 @@ impl ClientMemory for FfaMemory {
     fn read(&mut self, handle: u64, offset: u64, into: &mut [u8]) -> Result<(), MemoryError> {
         let held = self
             .held
-            .as_ref()
-            .filter(|held| held.handle == handle && held.usable)
+            .iter()
+            .find(|held| held.handle == handle && held.usable)
             .ok_or(MemoryError::UnknownHandle)?;
         let mut offset = offset;
         let mut rest = into;
@@ -134,8 +150,13 @@ impl ClientMemory for FfaMemory {
     }
 
     fn relinquish(&mut self, handle: u64) {
-        if self.held.take_if(|held| held.handle == handle).is_some() {
+        if let Some(index) = self.held.iter().position(|held| held.handle == handle) {
+            self.held.swap_remove(index);
             self.mailbox.relinquish(handle);
         }
+    }
+
+    fn held(&self) -> usize {
+        self.held.len()
     }
 }

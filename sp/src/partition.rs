@@ -2,10 +2,12 @@
 use crate::client_memory::FfaMemory;
 use crate::machine::Hardware;
 use remoteproc_abi::{door_d, ts_rpc};
+use remoteproc_image::provider::Provider;
+use remoteproc_image::software::Software;
 use remoteproc_service::client_memory::EndpointId;
-use remoteproc_service::{Caller, Door, Service};
+use remoteproc_service::{Caller, Door, Service, Storage};
 use remoteproc_sp::message::{self, door_t};
-use spin::{Mutex, Once};
+use spin::{Mutex, MutexGuard, Once};
 
 /// The service with the client memory it works on.
 pub struct Partition {
@@ -13,8 +15,18 @@ pub struct Partition {
     pub memory: FfaMemory,
 }
 
-// Uninitialized until boot has made it: it is the largest object by far, and the image file need not carry zeros for it.
 static PARTITION: Once<Mutex<Partition>> = Once::new();
+
+/// The memory that the service works in.
+type Workplace = Storage<<Software as Provider>::Hasher>;
+
+/// By far the largest object. It is all zeros, so the image file need not carry it.
+static WORKPLACE: Mutex<Workplace> = Mutex::new(Workplace::new());
+
+/// Returns the memory that the service works in. `None` when called again.
+pub fn storage() -> Option<&'static mut Workplace> {
+    WORKPLACE.try_lock().map(MutexGuard::leak)
+}
 
 /// Puts the service in its place.
 pub fn install(make: impl FnOnce() -> Partition) {

@@ -3,7 +3,7 @@ use super::{ManifestError, Ranges};
 use dtoolkit::fdt::FdtNode;
 use dtoolkit::{FromPropertyValue, Node, Property};
 use heapless::Vec;
-use remoteproc_service::client_memory::PhysicalRange;
+use remoteproc_service::client_memory::{EndpointId, PhysicalRange};
 use remoteproc_service::configuration::MAX_MEMORY_RANGES;
 
 /// Two cells of address, one cell of size.
@@ -87,6 +87,26 @@ impl<'a> Reader<'a> {
             ranges.push(range).map_err(|_| ManifestError::TooMany { node: property, limit })?;
         }
         Ok(ranges)
+    }
+
+    /// A list of endpoint ids, one cell each; none without the property.
+    pub fn endpoints<const N: usize>(
+        &self,
+        property: &'static str,
+    ) -> Result<Vec<EndpointId, N>, ManifestError<'a>> {
+        let mut endpoints = Vec::new();
+        if !self.flag(property) {
+            return Ok(endpoints);
+        }
+        let (cells, rest) = self.bytes(property)?.as_chunks::<4>();
+        if !rest.is_empty() {
+            return Err(self.malformed(property));
+        }
+        for cell in cells {
+            let id = u32::from_be_bytes(*cell).try_into().map_err(|_| self.malformed(property))?;
+            endpoints.push(id).map_err(|_| ManifestError::TooMany { node: property, limit: N })?;
+        }
+        Ok(endpoints)
     }
 
     /// A list of at least one physical range.

@@ -1,6 +1,7 @@
 //! Clients' memory: shares that can be wrong in every way, whose bytes are read once, and which may change at any moment.
 use super::{Record, Seen};
 use remoteproc_service::client_memory::{ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved};
+use remoteproc_service::jobs::MAX_LOADS;
 use std::collections::BTreeMap;
 
 /// One share.
@@ -31,13 +32,13 @@ pub struct FakeClient {
     pub shares: BTreeMap<u64, Share>,
     pub hostility: Option<Hostility>,
     pub reads: usize,
-    held: Option<Held>,
+    held: Vec<Held>,
     seen: Record,
 }
 
 impl FakeClient {
     pub fn new(seen: Record) -> Self {
-        Self { shares: BTreeMap::new(), hostility: None, reads: 0, held: None, seen }
+        Self { shares: BTreeMap::new(), hostility: None, reads: 0, held: Vec::new(), seen }
     }
 
     /// Shares bytes at a place that is normal memory on the fake board.
@@ -62,19 +63,18 @@ impl FakeClient {
         self.shares.get_mut(&handle).unwrap()
     }
 
-    pub fn assert_nothing_held(&self) {
-        assert!(self.held.is_none(), "a handle is held after the answer");
-    }
-
-    fn held(&mut self, handle: u64) -> &mut Held {
-        self.held.as_mut().filter(|held| held.handle == handle).expect("the handle is held")
+    fn find(&mut self, handle: u64) -> &mut Held {
+        self.held.iter_mut().find(|held| held.handle == handle).expect("the handle is held")
     }
 }
 
 impl ClientMemory for FakeClient {
     fn retrieve(&mut self, owner: EndpointId, handle: u64, lent: bool) -> Result<Retrieved, MemoryError> {
         self.seen.borrow_mut().push(Seen::Retrieve(handle));
-        self.assert_nothing_held();
+        if self.held.iter().any(|held| held.handle == handle) {
+            return Err(MemoryError::InUse);
+        }
+        assert!(self.held.len() < MAX_LOADS, "one handle for each load");
         let share = self.shares.get(&handle).ok_or(MemoryError::UnknownHandle)?;
         if share.owner != owner || share.lent != lent {
             return Err(MemoryError::UnknownHandle);
@@ -82,7 +82,7 @@ impl ClientMemory for FakeClient {
         if let Some(error) = share.retrieve_error {
             return Err(error);
         }
-        self.held = Some(Held { handle, mapped: false, read: vec![false; share.bytes.len()] });
+        self.held.push(Held { handle, mapped: false, read: vec![false; share.bytes.len()] });
         Ok(share.retrieved.clone())
     }
 
@@ -90,7 +90,7 @@ impl ClientMemory for FakeClient {
         self.seen.borrow_mut().push(Seen::Map(handle));
         let share = self.shares[&handle].clone();
         assert_eq!(*retrieved, share.retrieved);
-        let held = self.held(handle);
+        let held = self.find(handle);
         assert!(!held.mapped, "mapped twice");
         held.mapped = share.map_error.is_none();
         share.map_error.map_or(Ok(()), Err)
@@ -100,7 +100,7 @@ impl ClientMemory for FakeClient {
         self.seen.borrow_mut().push(Seen::ClientRead(handle, offset, into.len()));
         assert!(into.len() <= 4096, "pieces of at most 4 KiB");
         let (start, end) = (offset as usize, offset as usize + into.len());
-        let held = self.held(handle);
+        let held = self.find(handle);
         assert!(held.mapped, "read before it is mapped");
         assert!(!held.read[start..end].contains(&true), "a byte at {start}..{end} is read twice");
         held.read[start..end].fill(true);
@@ -118,8 +118,10 @@ impl ClientMemory for FakeClient {
 
     fn relinquish(&mut self, handle: u64) {
         self.seen.borrow_mut().push(Seen::Relinquish(handle));
-        if self.held.as_ref().is_some_and(|held| held.handle == handle) {
-            self.held = None;
-        }
+        self.held.retain(|held| held.handle != handle);
+    }
+
+    fn held(&self) -> usize {
+        self.held.len()
     }
 }

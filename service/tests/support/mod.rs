@@ -7,18 +7,20 @@ pub mod machine;
 use client::FakeClient;
 use heapless::Vec as Bounded;
 use machine::{FakeMachine, WINDOW, WINDOW_SIZE};
-use remoteproc_abi::door_d::{Answer, LoadArguments, Registers, Request, StopMode};
+use remoteproc_abi::door_d::{Answer, FLAG_ONE_CALL, LoadArguments, Registers, Request, StopMode};
 use remoteproc_abi::result::TeeResult;
+use remoteproc_abi::status::{Operation, ProcessorState, Status};
 use remoteproc_image::provider::TrustedKey;
 use remoteproc_image::target::{Access, BootSecurity, Region};
 use remoteproc_image::write::OwnedPublicKey;
 use remoteproc_refusal::Refusal;
-use remoteproc_service::client_memory::PhysicalRange;
+use remoteproc_service::client_memory::{ClientMemory, PhysicalRange};
 use remoteproc_service::configuration::{Board, Processor};
 use remoteproc_service::hardware::{Boot, Isolation};
 use remoteproc_service::lifecycle::State;
 use remoteproc_service::result::result_of;
-use remoteproc_service::{Caller, Door, Service};
+use remoteproc_service::slice::{CLEARED_PER_HASHED, SLICE};
+use remoteproc_service::{Caller, Door, Service, Storage};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -28,6 +30,9 @@ pub const KERNEL: Caller = Caller { endpoint: 0, door: Door::Direct };
 pub const USER: Caller = Caller { endpoint: 0, door: Door::TsRpc };
 /// A virtual machine.
 pub const VM: Caller = Caller { endpoint: 3, door: Door::Direct };
+
+/// A client that can't loop.
+pub const ONE_CALLER: Caller = Caller { endpoint: 4, door: Door::Direct };
 
 /// The processor of all tests, and a second one.
 pub const M33: u32 = 7;
@@ -126,6 +131,8 @@ pub fn board() -> Board<'static> {
         reserved: Bounded::from_slice(&[range(0x0e00_0000, 0x0100_0000)]).unwrap(),
         accept_no_isolation: true,
         strict_platform_tlvs: false,
+        idle_claim_ms: 5_000,
+        one_call_endpoints: Bounded::from_slice(&[ONE_CALLER.endpoint]).unwrap(),
     }
 }
 
@@ -147,7 +154,8 @@ impl Bench {
         let seen = Record::default();
         let mut machine = FakeMachine::new(&board, seen.clone());
         change(&mut machine);
-        let service = Service::new(board, machine);
+        let storage = Box::leak(Box::new(Storage::new()));
+        let service = Service::new(board, machine, storage);
         Self { service, client: FakeClient::new(seen.clone()), seen, next_handle: 1 }
     }
 
@@ -155,16 +163,42 @@ impl Bench {
         self.service.machine_mut()
     }
 
-    /// Sends registers and returns the answer. Whatever the answer is, no client memory is held any more.
+    /// Sends registers and returns the answer. No more memory is held than loads are under way.
     pub fn send(&mut self, caller: Caller, registers: &Registers) -> Answer {
+        let before = self.seen.borrow().len();
         let answer = self.service.handle(caller, registers, &mut self.client);
         assert!(answer.tee_result().is_some(), "{answer:?} is no result of docs/abi.md");
-        self.client.assert_nothing_held();
+        assert!(self.client.held() <= self.service.loads_under_way(), "handles without a load");
+        if registers[0] & FLAG_ONE_CALL == 0 {
+            assert_one_slice(&self.seen.borrow()[before..]);
+        }
         answer
     }
 
-    pub fn ask(&mut self, caller: Caller, request: Request) -> Answer {
+    pub fn ask_once(&mut self, caller: Caller, request: Request) -> Answer {
         self.send(caller, &request.encode())
+    }
+
+    /// Repeats a request until it is answered with something else than IN_PROGRESS, or for a while.
+    pub fn ask(&mut self, caller: Caller, request: Request) -> Answer {
+        let mut answer = self.ask_once(caller, request);
+        for _ in 0..PATIENCE {
+            if answer.tee_result() != Some(TeeResult::InProgress) {
+                break;
+            }
+            answer = self.ask_once(caller, request);
+        }
+        answer
+    }
+
+    /// Nothing is left of any load: no handle, no room in use.
+    #[track_caller]
+    pub fn assert_nothing_left(&self) {
+        assert_eq!(
+            (self.client.held(), self.service.loads_under_way()),
+            (0, 0),
+            "handles held, loads under way"
+        );
     }
 
     /// Shares an image at a place where a client may share; returns the handle.
@@ -181,8 +215,12 @@ impl Bench {
     }
 
     pub fn load_handle(&mut self, caller: Caller, processor: u32, handle: u64, total: u64) -> Answer {
-        let arguments = LoadArguments { handle, total, offset: 0, lent: false, one_call: false };
-        self.ask(caller, Request::Load { processor, arguments })
+        self.ask(caller, load_request(processor, handle, total, 0))
+    }
+
+    /// One LOAD_FW for the M33.
+    pub fn load_once(&mut self, caller: Caller, handle: u64, total: u64, offset: u64) -> Answer {
+        self.ask_once(caller, load_request(M33, handle, total, offset))
     }
 
     pub fn start(&mut self, caller: Caller) -> Answer {
@@ -197,12 +235,49 @@ impl Bench {
         self.ask(caller, Request::Release { processor: M33 })
     }
 
+    pub fn start_once(&mut self, caller: Caller) -> Answer {
+        self.ask_once(caller, Request::Start { processor: M33 })
+    }
+
+    pub fn stop_once(&mut self, caller: Caller) -> Answer {
+        self.ask_once(caller, Request::Stop { processor: M33, mode: StopMode::Forced })
+    }
+
+    pub fn release_once(&mut self, caller: Caller) -> Answer {
+        self.ask_once(caller, Request::Release { processor: M33 })
+    }
+
     pub fn table(&mut self, caller: Caller) -> Answer {
         self.ask(caller, Request::GetResourceTable { processor: M33 })
     }
 
     pub fn last_error(&mut self, caller: Caller) -> (u16, Option<u64>) {
         self.ask(caller, Request::GetLastError).as_last_error()
+    }
+
+    pub fn client_held(&self) -> usize {
+        self.client.held()
+    }
+
+    /// State and operation of the M33, as GET_STATUS tells them.
+    pub fn status(&mut self) -> (ProcessorState, Option<Operation>) {
+        let status = Status::of(&self.ask_once(VM, Request::GetStatus { processor: M33 })).unwrap();
+        (status.state, status.operation)
+    }
+
+    /// The endpoint that owns the M33, as GET_STATUS tells it.
+    pub fn owner(&mut self) -> Option<u16> {
+        let status = Status::of(&self.ask_once(VM, Request::GetStatus { processor: M33 })).unwrap();
+        status.owner.map(|owner| owner.endpoint)
+    }
+
+    /// Bytes that were read through a handle.
+    pub fn reads_of(&self, handle: u64) -> u64 {
+        let size = |seen: &Seen| match seen {
+            Seen::ClientRead(of, _, size) if *of == handle => *size as u64,
+            _ => 0,
+        };
+        self.seen.borrow().iter().map(size).sum()
     }
 
     pub fn state(&self) -> State {
@@ -265,6 +340,31 @@ impl Bench {
     pub fn take_seen(&mut self) -> Vec<Seen> {
         self.seen.take()
     }
+}
+
+/// How often a request is repeated at most.
+const PATIENCE: usize = 1_000;
+
+pub fn load_request(processor: u32, handle: u64, total: u64, offset: u64) -> Request {
+    let arguments = LoadArguments { handle, total, offset, lent: false, one_call: false };
+    Request::Load { processor, arguments }
+}
+
+/// What one request did is at most one slice.
+#[track_caller]
+pub fn assert_one_slice(seen: &[Seen]) {
+    let (mut hashed, mut cleared) = (0, 0);
+    for seen in seen {
+        match seen {
+            // Resource tables are read a word at a time, and not as segments are.
+            Seen::Read(_, size) if *size < 64 => {}
+            Seen::ClientRead(_, _, size) | Seen::Read(_, size) => hashed += size,
+            Seen::Clear(_, size) => cleared += *size as usize,
+            _ => {}
+        }
+    }
+    let spent = hashed + cleared.div_ceil(CLEARED_PER_HASHED);
+    assert!(spent <= SLICE, "{hashed} bytes copied and hashed, {cleared} cleared, in one request");
 }
 
 #[track_caller]

@@ -58,6 +58,7 @@ impl Context {
         // Refused where a load is under way; the release below is what counts.
         let _ = self.client.stop(StopMode::Forced);
         self.client.release().map_err(|error| failure!("release: {error}"))?;
+        self.expect_counts(0, 0)?;
         self.expect_clear()?;
         if let Ok(sample) = self.sample() {
             self.load(sample).map_err(|error| failure!("a clean load: {error}"))?;
@@ -144,6 +145,34 @@ impl Context {
             machine::wait_microseconds(50);
         }
         Err(failure!("LOAD_FW does not end"))
+    }
+
+    /// Sends one LOAD_FW that has to be answered IN_PROGRESS.
+    pub fn load_once(&mut self, handle: u64, total: u64, offset: u64) -> Outcome<Answer> {
+        let arguments = LoadArguments { handle, total, offset, lent: false, one_call: false };
+        let processor = self.parameters.processor();
+        let answer = self.ask(Request::Load { processor, arguments }.encode())?;
+        expect_eq!(answer.tee_result(), Some(TeeResult::InProgress), "the result");
+        expect_eq!(answer.values[1], total, "the bytes in total");
+        Ok(answer)
+    }
+
+    /// Goes on with a load until this many bytes are done, which may not be the last.
+    pub fn load_until(&mut self, handle: u64, total: u64, offset: u64, done: u64) -> Outcome<Answer> {
+        for _ in 0..100_000 {
+            let answer = self.load_once(handle, total, offset)?;
+            if answer.values[0] >= done {
+                return Ok(answer);
+            }
+        }
+        Err(failure!("LOAD_FW does not get to {done:#x}"))
+    }
+
+    /// Checks what GET_INFO counts: loads under way and handles held.
+    pub fn expect_counts(&mut self, loads: u16, handles: u16) -> Outcome {
+        let info = self.client.info().map_err(|error| failure!("GET_INFO: {error}"))?;
+        expect_eq!((info.loads_under_way, info.handles_held), (loads, handles), "loads and handles");
+        Ok(())
     }
 
     /// Shares any ranges, without the shim's own checks.

@@ -12,7 +12,7 @@ crate::cases! { "requests":
     reserved_flags
     reserved_processor_bits
     unknown_stop_mode
-    one_call_is_reserved
+    one_call_is_not_for_everybody
     unknown_processors
     surplus_registers_are_ignored
 }
@@ -39,7 +39,7 @@ fn unknown_commands(context: &mut Context) -> Outcome {
 }
 
 fn reserved_commands(context: &mut Context) -> Outcome {
-    for id in [5, 0x10, 0x11, 0x12, 0x14, 0x15, 0x16, 0x17] {
+    for id in [5, 0x14, 0x15, 0x16, 0x17] {
         refused(context, [id, 0, 0, 0, 0], Refusal::NotImplemented)?;
     }
     Ok(())
@@ -74,7 +74,7 @@ fn unknown_stop_mode(context: &mut Context) -> Outcome {
 }
 
 /// No endpoint may ask for it yet.
-fn one_call_is_reserved(context: &mut Context) -> Outcome {
+fn one_call_is_not_for_everybody(context: &mut Context) -> Outcome {
     let sample = context.sample()?;
     let handle = context.share_good(&[sample.range()])?;
     let outcome = refused(context, [1 | FLAG_ONE_CALL, 0, handle, sample.length, 0], Refusal::FlagsUnknown);
@@ -84,7 +84,7 @@ fn one_call_is_reserved(context: &mut Context) -> Outcome {
 
 fn unknown_processors(context: &mut Context) -> Outcome {
     for processor in [1, 77, 0x8000_0000, 0xffff_ffff] {
-        for id in [1, 2, 3, 4, 6] {
+        for id in [1, 2, 3, 4, 6, 0x11, 0x12] {
             refused(context, [id, processor, 0, 0, 0], Refusal::UnknownProcessor)?;
         }
     }

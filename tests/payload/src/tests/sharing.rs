@@ -3,6 +3,7 @@ use crate::context::Context;
 use crate::framework::Outcome;
 use crate::parameters::File;
 use crate::{expect_eq, failure, memory};
+use remoteproc_abi::FFA_PAGE_SIZE;
 use remoteproc_abi::door_d::FLAG_LENT;
 use remoteproc_abi::memory_descriptor::{Constituent, write_share};
 use remoteproc_abi::result::TeeResult;
@@ -46,14 +47,26 @@ fn reclaimed(context: &mut Context) -> Outcome {
     context.expect_refusal(answer, Refusal::HandleUnknown)
 }
 
+/// A share that holds only the image's beginning: it is given back when its bytes are consumed, and the rest is asked for.
 fn too_small(context: &mut Context) -> Outcome {
     let sample = context.sample()?;
     let whole = sample.range();
     for page_count in [1, whole.page_count - 1] {
-        refused(context, Constituent { page_count, ..whole }, sample.length, 0, Refusal::ShareTooSmall)?;
+        let handle = context.share_good(&[Constituent { page_count, ..whole }])?;
+        let held = u64::from(page_count) * FFA_PAGE_SIZE;
+        let answer = context.load_until(handle, sample.length, 0, held)?;
+        expect_eq!(answer.values[0], held, "the bytes done");
+        context.reclaim(handle)?;
+        let address = whole.address + held;
+        let rest = Constituent { address, page_count: whole.page_count - page_count };
+        let handle = context.share_good(&[rest])?;
+        let answer = context.load_handle(handle, sample.length, held)?;
+        expect_eq!(answer.tee_result(), Some(TeeResult::Success), "the result");
+        context.reclaim(handle)?;
+        context.client.release().map_err(|error| failure!("{error}"))?;
     }
     // One byte more than the pages hold.
-    refused(context, whole, u64::from(whole.page_count) * 4096 + 1, 0, Refusal::ShareTooSmall)
+    refused(context, whole, u64::from(whole.page_count) * 4096 + 1, 0, Refusal::SizeMismatch)
 }
 
 fn total_zero(context: &mut Context) -> Outcome {
@@ -64,7 +77,7 @@ fn total_zero(context: &mut Context) -> Outcome {
 fn total_huge(context: &mut Context) -> Outcome {
     let sample = context.sample()?;
     for total in [1 << 32, u64::MAX - 4095, u64::MAX] {
-        refused(context, sample.range(), total, 0, Refusal::ShareTooSmall)?;
+        refused(context, sample.range(), total, 0, Refusal::SizeMismatch)?;
     }
     Ok(())
 }

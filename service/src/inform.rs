@@ -1,0 +1,90 @@
+//! GET_INFO, GET_PROCESSOR and GET_STATUS: questions that anybody may ask, and that change nothing.
+use crate::client_memory::ClientMemory;
+use crate::clients::Door;
+use crate::hardware::Machine;
+use crate::jobs::MAX_LOADS;
+use crate::lifecycle::{Pending, State};
+use crate::service::{Outcome, Service};
+use remoteproc_abi::door_d::Answer;
+use remoteproc_abi::status::{
+    Capabilities, Fault, Features, Info, Operation, Owner, OwnerDoor, ProcessorInfo, ProcessorState, Status,
+    VERSION,
+};
+use remoteproc_image::target::BootSecurity;
+use remoteproc_refusal::Refusal;
+
+impl<M: Machine> Service<'_, M> {
+    /// GET_INFO.
+    pub(crate) fn info<C: ClientMemory>(&mut self, memory: &C) -> Answer {
+        let mut features = Features::SLICES;
+        let enforces = |driver: Option<bool>| driver == Some(true);
+        let unprotected = (0..self.board.processors.len())
+            .any(|index| !enforces(self.machine.driver(index).map(|driver| driver.enforces_isolation())));
+        features.set(Features::NO_ISOLATION, unprotected);
+        features.set(Features::ONE_CALL, !self.board.one_call_endpoints.is_empty());
+        let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
+        let info = Info {
+            version: VERSION,
+            processors: u32::try_from(self.board.processors.len()).unwrap_or(u32::MAX),
+            features,
+            load_slots: count(MAX_LOADS),
+            loads_under_way: count(self.loads_under_way()),
+            handles_held: count(memory.held()),
+        };
+        info.answer()
+    }
+
+    /// GET_PROCESSOR.
+    pub(crate) fn describe(&mut self, index: u32) -> Outcome {
+        let index = usize::try_from(index).map_err(|_| Refusal::UnknownProcessor)?;
+        self.look_for_crash(index)?;
+        let state = wire_state(self.slot(index)?.state());
+        let isolates = self.machine.driver(index).is_some_and(|driver| driver.enforces_isolation());
+        let processor = self.processor(index)?;
+        let mut capabilities = Capabilities::empty();
+        capabilities.set(Capabilities::ISOLATION, isolates);
+        capabilities.set(Capabilities::SECURE_BOOT, processor.boot_security == BootSecurity::Honoured);
+        capabilities.set(Capabilities::DEFAULT_BOOT_ADDRESS, processor.default_boot_address.is_some());
+        let regions = u32::try_from(processor.regions.len()).unwrap_or(u32::MAX);
+        Ok(ProcessorInfo { id: processor.id, state, capabilities, regions }.answer())
+    }
+
+    /// GET_STATUS.
+    pub(crate) fn status(&mut self, index: usize) -> Outcome {
+        self.look_for_crash(index)?;
+        let slot = self.slot(index)?;
+        let owner = slot.owner.map(|owner| Owner {
+            endpoint: owner.endpoint,
+            door: match owner.door {
+                Door::Direct => OwnerDoor::Direct,
+                Door::TsRpc => OwnerDoor::TsRpc,
+            },
+        });
+        let crashed = slot.state() == State::Crashed;
+        let fault = if crashed { Fault::Unknown } else { Fault::None };
+        let operation = slot.pending().map(wire_operation);
+        // No platform keeps security counters yet.
+        Ok(Status { state: wire_state(slot.state()), operation, owner, fault, security_counter: 0 }.answer())
+    }
+}
+
+const fn wire_state(state: State) -> ProcessorState {
+    match state {
+        State::Offline => ProcessorState::Offline,
+        State::Loading => ProcessorState::Loading,
+        State::Loaded => ProcessorState::Loaded,
+        State::Running => ProcessorState::Running,
+        State::Crashed => ProcessorState::Crashed,
+        State::Stopped => ProcessorState::Stopped,
+    }
+}
+
+const fn wire_operation(pending: Pending) -> Operation {
+    match pending {
+        Pending::Load => Operation::HoldForLoad,
+        Pending::Start => Operation::Start,
+        Pending::Stop => Operation::Stop,
+        Pending::Release => Operation::HoldForRelease,
+        Pending::Wipe => Operation::Wipe,
+    }
+}
