@@ -2,7 +2,7 @@
 //! running firmware. Hardware, FF-A and time are traits ([`hardware`], [`client_memory`]); this crate runs on the host as well.
 //!
 //! [`Service::handle`] is the only way in. Behind it, one room per file: [`lifecycle`] is the one table of states, `load` and
-//! `control` carry requests out, [`jobs`] keeps a load between its requests, [`slice`] bounds each of them, `inform` answers
+//! `control` carry requests out, [`jobs`] keeps a load between its requests, [`mod@slice`] bounds each of them, `inform` answers
 //! questions, `regions` closes, clears and opens a processor's memory, [`ranges`] judges the memory that a
 //! client names, [`clients`] remembers who was refused what, and `report` writes the log.
 #![cfg_attr(not(test), no_std)]

@@ -37,7 +37,7 @@ fn large(bytes: usize) -> Vec<u8> {
         put(52 + 4 * index, word, 4);
     }
     for (index, byte) in elf[88..].iter_mut().enumerate() {
-        *byte = (index * 31 >> 3) as u8;
+        *byte = ((index * 31) >> 3) as u8;
     }
     Container::new(Order::Mainline).image(&elf).sign(&key).unwrap()
 }

@@ -93,6 +93,17 @@ fn command_2(context: &mut Context, payload: [u64; 5]) -> Outcome<[u64; 5]> {
     Ok([answer[4], answer[5], answer[6], answer[7], answer[8]])
 }
 
+/// The same, repeated until it is answered with something else than IN_PROGRESS.
+fn complete_2(context: &mut Context, payload: [u64; 5]) -> Outcome<[u64; 5]> {
+    for _ in 0..100_000 {
+        let answer = command_2(context, payload)?;
+        if answer[0] != u64::from(u32::from(TeeResult::InProgress)) {
+            return Ok(answer);
+        }
+    }
+    Err(failure!("command {:#x} does not end", payload[0]))
+}
+
 fn second_family_is_the_same_client(context: &mut Context) -> Outcome {
     let sample = context.sample()?;
     context.load(sample).map_err(|error| failure!("{error}"))?;
@@ -100,19 +111,13 @@ fn second_family_is_the_same_client(context: &mut Context) -> Outcome {
     let table = context.ask([4, 0, 0, 0, 0])?;
     let [result, address, size, ..] = command_2(context, [4, 0, 0, 0, 0])?;
     expect_eq!((result, [address, size]), (0, [table.values[0], table.values[1]]), "GET_RSC_TABLE");
-    expect_eq!(command_2(context, [6, 0, 0, 0, 0])?, [0; 5], "RELEASE_FW");
+    expect_eq!(complete_2(context, [6, 0, 0, 0, 0])?, [0; 5], "RELEASE_FW");
     let bad_state = u64::from(u32::from(TeeResult::BadState));
     expect_eq!(command_2(context, [2, 0, 0, 0, 0])?, [bad_state, 0, 0, 0, 0], "START_FW");
     let last = context.client.last_error().map_err(|error| failure!("{error}"))?;
     expect_eq!(last.and_then(|last| last.refusal), Some(Refusal::NotLoaded), "the last error");
     let handle = context.share_good(&[sample.range()])?;
-    let mut answer = [u64::from(u32::from(TeeResult::InProgress)); 5];
-    for _ in 0..100_000 {
-        answer = command_2(context, [1, 0, handle, sample.length, 0])?;
-        if answer[0] != u64::from(u32::from(TeeResult::InProgress)) {
-            break;
-        }
-    }
+    let answer = complete_2(context, [1, 0, handle, sample.length, 0])?;
     context.reclaim(handle)?;
     expect_eq!(answer[0], 0, "LOAD_FW");
     context.client.release().map_err(|error| failure!("{error}"))

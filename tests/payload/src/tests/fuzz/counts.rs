@@ -11,7 +11,7 @@ const ENOUGH: u32 = 20;
 
 /// The refusals that messages alone can provoke, with the memory that the case prepares. The others need an image with a mistake
 /// inside its signature, another endpoint, or hardware that fails.
-const REACHABLE: [Refusal; 25] = [
+const REACHABLE: [Refusal; 24] = [
     Refusal::TooShort,
     Refusal::BadMagic,
     Refusal::BadVersion,
@@ -23,7 +23,6 @@ const REACHABLE: [Refusal; 25] = [
     Refusal::IsRunning,
     Refusal::IsStopped,
     Refusal::HandleUnknown,
-    Refusal::ShareTooSmall,
     Refusal::TooManyRanges,
     Refusal::RangeNotNormalWorld,
     Refusal::RangeOutsideNormalMemory,

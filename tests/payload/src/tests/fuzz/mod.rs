@@ -18,6 +18,7 @@ use pool::Pool;
 use random::Random;
 use remoteproc_abi::door_d::StopMode;
 use remoteproc_abi::result::TeeResult;
+use remoteproc_shim::ffa::Registers;
 
 crate::cases! { "fuzz":
     messages_of_all_families
@@ -31,6 +32,11 @@ const SEED: u64 = 0x7265_6d6f_7465_7072;
 const STARTS: u32 = 4;
 /// Messages for which firmware that was started runs on, and stays stopped.
 const PATIENCE: u32 = 60;
+
+/// Of this many loads, one is left as it is after its first request; the others are gone on with to their end.
+const LEFT: u64 = 4;
+/// Most requests that one load takes.
+const MOST_REPEATS: u32 = 100_000;
 
 /// Sends messages and looks at the answers.
 struct Fuzzer<'a> {
@@ -97,6 +103,19 @@ impl Fuzzer<'_> {
             }
     }
 
+    /// Repeats a load as a client does, until it is answered with something else than IN_PROGRESS; returns the last result.
+    fn go_on(&mut self, message: &Message, arguments: &[u64; 17], mut result: u64) -> Outcome<u64> {
+        for _ in 0..MOST_REPEATS {
+            if result != u64::from(u32::from(TeeResult::InProgress)) {
+                return Ok(result);
+            }
+            let answer = self.context.call(message.function, arguments);
+            expect_eq!(answer[0] as u32, message.function + 1, "the answer's function");
+            result = result_of(message, &answer);
+        }
+        Err(failure!("a load does not end"))
+    }
+
     fn send(&mut self, mut message: Message) -> Outcome {
         self.patience = self.patience.saturating_sub(1);
         if let Some((command, processor)) = message.command()
@@ -125,7 +144,11 @@ impl Fuzzer<'_> {
             return Ok(());
         }
         expect_eq!(function, message.function + 1, "the answer's function");
-        let result = if message.function == messages::REQUEST_2 { answer[4] } else { answer[3] };
+        let mut result = result_of(&message, &answer);
+        if message.command().is_some_and(|(command, _)| command & 0xFFFF == 1) && self.random.below(LEFT) != 0
+        {
+            result = self.go_on(&message, &arguments, result)?;
+        }
         match (control, command) {
             (Some(control), _) => {
                 expect_eq!(answer[3], u64::from(control), "the control register of the answer");
@@ -187,4 +210,9 @@ impl Fuzzer<'_> {
         self.state = next;
         Ok(())
     }
+}
+
+/// The result in an answer of door D.
+fn result_of(message: &Message, answer: &Registers) -> u64 {
+    if message.function == messages::REQUEST_2 { answer[4] } else { answer[3] }
 }
