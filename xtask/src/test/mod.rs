@@ -2,6 +2,7 @@
 mod demos;
 mod emulated;
 mod expectations;
+mod fuzzing;
 mod host;
 mod prebuilt;
 mod sources;
@@ -20,12 +21,13 @@ use tally::Tally;
 /// A group of checks: its name, what it checks, and the checks.
 type Group = (&'static str, &'static str, fn(&mut Suite) -> Result<()>);
 
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 11] = [
     ("format", "the sources are formatted", sources::format),
     ("clippy", "no lints, on the host and on each target", sources::clippy),
     ("doc", "the documentation builds without warnings", sources::doc),
     ("unsafe", "crates without unsafe code stay so", sources::unsafe_rules),
     ("host", "tests that run on this machine", host::run),
+    ("fuzz", "each fuzz target runs for a short time", fuzzing::run),
     ("image", "the partition keeps within its limits", image_limits),
     ("system", "the normal world attacks and uses the partition, in the emulator", emulated::system),
     ("vectors", "signed containers are judged as listed, in the emulator", emulated::vectors),
