@@ -53,7 +53,8 @@ pub fn elf(firmware: &[u8], filler: usize) -> Result<Vec<u8>> {
     let names = usize::from(header.e_shstrndx.get(Le).0);
     let name_section = sections.get_mut(names).filter(|section| section.sh_type.get(Le) == SHT_STRTAB);
     let name_section = name_section.context("the firmware's sections have no names")?;
-    let old_names = name_section.sh_offset.get(Le)..name_section.sh_offset.get(Le) + name_section.sh_size.get(Le);
+    let old_names =
+        name_section.sh_offset.get(Le)..name_section.sh_offset.get(Le) + name_section.sh_size.get(Le);
     let old_names = firmware.get(old_names.start as usize..old_names.end as usize).context("no names")?;
     let name = u32::try_from(old_names.len())?;
     name_section.sh_offset = u32_of(file.len())?;
@@ -168,11 +169,9 @@ mod tests {
             file.extend_from_slice(bytes_of(&segment));
         }
         let shoff = file.len();
-        for (name, kind, address, offset, size) in [
-            (0, 0, 0, 0, 0),
-            (1, 1, 0x80a0_0000, data, 64),
-            (17, 3, 0, name_offset, names.len() as u32),
-        ] {
+        for (name, kind, address, offset, size) in
+            [(0, 0, 0, 0, 0), (1, 1, 0x80a0_0000, data, 64), (17, 3, 0, name_offset, names.len() as u32)]
+        {
             for value in [name, kind, 0, address, offset, size, 0, 0, 1, 0_u32] {
                 file.extend_from_slice(&value.to_le_bytes());
             }

@@ -34,7 +34,10 @@ impl Spmc<'_> {
     /// Sender and receiver of a direct request.
     fn check_parties(&self, call: &Call<'_>) -> Result<(), Refusal> {
         if !is_normal_world(sender(call)) {
-            return Err(Refusal::invalid("request-sender", "the sender is no endpoint of the caller's world"));
+            return Err(Refusal::invalid(
+                "request-sender",
+                "the sender is no endpoint of the caller's world",
+            ));
         }
         if call.w(1) as u16 != PARTITION_ID {
             return Err(Refusal::invalid("request-receiver", "there is no such partition"));
