@@ -179,6 +179,26 @@ fn memory_shorter_than_the_image_is_not_shared() {
     assert_eq!(failure.error, Error::Tee(FfaError::Image));
 }
 
+/// A hypervisor loads for a virtual machine: requests and shares are in that one's name, and answers go to it.
+#[test]
+fn a_hypervisor_speaks_for_a_virtual_machine() {
+    const MACHINE: u64 = 2;
+    let mut call = request(&[1, 0, HANDLE, TOTAL, 0]);
+    call[1] |= MACHINE << 16;
+    let mut answer = response(&[0, TOTAL, TOTAL]);
+    answer[1] |= MACHINE;
+    let mut client = client(200, [share(3, HANDLE), (call, answer), reclaim(HANDLE)]);
+    client.tee().speak_for(MACHINE as u16);
+    assert_eq!(client.tee().own_id(), MACHINE as u16);
+    client.load(&IMAGE, TOTAL, |_| ()).unwrap();
+    assert_eq!(client.tee().buffers().transmit[..2], [MACHINE as u8, 0], "the sender of the share");
+    // An answer to somebody else is none.
+    let mut client =
+        self::client(200, [share(3, HANDLE), (call, response(&[0, TOTAL, TOTAL])), reclaim(HANDLE)]);
+    client.tee().speak_for(MACHINE as u16);
+    assert!(client.load(&IMAGE, TOTAL, |_| ()).is_err());
+}
+
 /// Lent memory is told to the SPMC without attributes, and to the service with its flag.
 #[test]
 fn images_are_lent_where_that_is_wanted() {

@@ -89,8 +89,14 @@ pub fn run(options: &Options, firmware: &Firmware) -> Result<u8> {
     }
     let mut report = Report::default();
     let mut transfer = Transfer::new("loading");
-    let run =
-        machine::Run { firmware, keys: &keys, parameters: &parameters, fill: window::FILL, limit: LIMIT };
+    let run = machine::Run {
+        firmware,
+        keys: &keys,
+        properties: "",
+        parameters: &parameters,
+        fill: window::FILL,
+        limit: LIMIT,
+    };
     let outcome = machine::run(&workspace, &images, &run, |raw, line| {
         show(options, &mut report, &mut transfer, raw, line);
     })?;

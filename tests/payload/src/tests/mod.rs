@@ -1,14 +1,17 @@
 //! The system tests, one theme a file.
 mod addresses;
+mod claims;
 mod discovery;
 mod families;
 mod firmware;
 mod flips;
 mod fuzz;
+mod large;
 mod lifecycle;
 mod requests;
 mod scattered;
 mod sharing;
+mod slices;
 mod vectors;
 
 use crate::context::Context;
@@ -25,6 +28,9 @@ const THEMES: &[&[Case]] = &[
     addresses::CASES,
     scattered::CASES,
     flips::CASES,
+    slices::CASES,
+    claims::CASES,
+    large::CASES,
     firmware::CASES,
     fuzz::CASES,
 ];
