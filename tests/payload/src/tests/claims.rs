@@ -117,9 +117,9 @@ fn handles_are_their_owners(context: &mut Context) -> Outcome {
 
 /// Whoever is not the owner is refused, and changes nothing.
 fn commands_are_the_owners(context: &mut Context) -> Outcome {
-    let sample = context.sample()?;
+    let (sample, second) = (context.sample()?, context.second()?);
     let owner = Client::new(context, 1, sample)?;
-    let other = Client::new(context, 2, sample)?;
+    let other = Client::new(context, 2, second)?;
     owner.finishes(context)?;
     for endpoint in [HYPERVISOR, 2, 0x7fff] {
         context.speak_as(endpoint)?;
