@@ -12,6 +12,7 @@ mod requests;
 mod scattered;
 mod sharing;
 mod slices;
+mod status;
 mod vectors;
 
 use crate::context::Context;
@@ -22,6 +23,7 @@ use crate::parameters::Parameters;
 const THEMES: &[&[Case]] = &[
     discovery::CASES,
     requests::CASES,
+    status::CASES,
     families::CASES,
     lifecycle::CASES,
     sharing::CASES,
