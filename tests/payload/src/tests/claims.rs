@@ -253,12 +253,16 @@ fn interleave(context: &mut Context, clients: &[Client]) -> Outcome {
 }
 
 fn two_clients_interleave(context: &mut Context) -> Outcome {
+    // First, so that nothing is shared where the SPMC knows no virtual machines.
+    context.speak_as(1)?;
     let (sample, second) = (context.sample()?, context.second()?);
     let clients = [Client::new(context, HYPERVISOR, sample)?, Client::new(context, 1, second)?];
     interleave(context, &clients)
 }
 
 fn three_clients_interleave(context: &mut Context) -> Outcome {
+    // First, so that nothing is shared where the SPMC knows no virtual machines.
+    context.speak_as(1)?;
     let (sample, second, large) = (context.sample()?, context.second()?, context.large()?);
     let clients = [
         Client::new(context, 2, large)?,
@@ -270,6 +274,8 @@ fn three_clients_interleave(context: &mut Context) -> Outcome {
 
 /// Three loads under way, and a copy of the sample for a fourth client.
 fn full_house(context: &mut Context) -> Outcome<([Client; 3], Client)> {
+    // First, so that nothing is shared where the SPMC knows no virtual machines.
+    context.speak_as(1)?;
     let (sample, second, large) = (context.sample()?, context.second()?, context.large()?);
     let clients = [
         Client::new(context, HYPERVISOR, sample)?,
