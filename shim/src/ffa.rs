@@ -121,9 +121,15 @@ impl<T: FfaTransport, B: BufferPair> FfaTee<T, B> {
         self.answered_version
     }
 
-    /// Returns this client's endpoint id.
+    /// Returns the endpoint in whose name requests and shares are made: this client, unless [`Self::speak_for`] names another.
     pub fn own_id(&self) -> u16 {
         self.own_id
+    }
+
+    /// Names the endpoint in whose name requests and shares are made from now on. A hypervisor speaks so for its virtual
+    /// machines; from anybody else the SPMC takes no other id than the one it gave.
+    pub fn speak_for(&mut self, endpoint: u16) {
+        self.own_id = endpoint;
     }
 
     /// Returns the SPMC's endpoint id.

@@ -35,6 +35,8 @@ pub struct Run<'a> {
     pub firmware: &'a Firmware,
     /// Keys that the partition trusts.
     pub keys: &'a [Key],
+    /// Further properties of the manifest's node `remoteproc`, devicetree source.
+    pub properties: &'a str,
     /// What the payload does.
     pub parameters: &'a Parameters,
     /// What the window holds before anybody writes it.
@@ -69,7 +71,7 @@ pub fn run(
     mut on_line: impl FnMut(&str, &Line),
 ) -> Result<Outcome> {
     let directory = RunDirectory::create(workspace)?;
-    let blob = manifest::compile(workspace, &directory, BOARD, run.keys)?;
+    let blob = manifest::compile(workspace, &directory, BOARD, run.keys, run.properties)?;
     let packed = package::pack(&blob, &images.partition)?;
     let payload = directory.write("payload.bin", &images.payload)?;
     let flash = match run.firmware {

@@ -9,6 +9,7 @@ mod elf;
 mod firmware;
 mod fuzz;
 mod image;
+mod large;
 mod machine;
 mod manifest;
 mod mutants;

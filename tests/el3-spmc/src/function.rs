@@ -1,4 +1,4 @@
-//! Function identifiers: FF-A (DEN0077A), PSCI (DEN0022), SMCCC (DEN0028) and the fixture's own two.
+//! Function identifiers: FF-A (DEN0077A), PSCI (DEN0022), SMCCC (DEN0028) and the fixture's own.
 
 /// Bit 30 of a function identifier: the SMC64 convention.
 pub const SMC64: u32 = 1 << 30;
@@ -62,6 +62,11 @@ pub mod fixture {
     pub const CONTROL: u32 = 0xc300_0001;
     /// x0 = number of violations so far.
     pub const VIOLATIONS: u32 = 0xc300_0002;
+    /// x0 = shares that exist, x1 = shares that the partition holds, x2 = entries of its stage 1 tables that map memory.
+    pub const COUNTS: u32 = 0xc300_0003;
+    /// x1 = the normal-world endpoint in whose name the hypervisor reclaims memory from now on: FFA_MEM_RECLAIM itself names
+    /// none. x0 = 0, or -1 for an id that is no normal-world endpoint's.
+    pub const SPEAKER: u32 = 0xc300_0004;
     /// Flag: FFA_MEM_SHARE of any address is accepted, as an SPMC without knowledge of the memory map does.
     pub const LENIENT_ADDRESSES: u64 = 1;
     /// Flag: shares made while it is set are reported to the borrower with the NS attribute clear.

@@ -1,8 +1,8 @@
 //! The SPMC: takes every SMC of both worlds, checks it, answers it or changes worlds.
 //!
 //! It is SPMD (forwarder of the normal world) and SPMC (of the one partition) in one. State is kept for each endpoint
-//! and each execution context, so that more of either can come; today there is one CPU, one partition and one
-//! normal-world endpoint.
+//! and each execution context, so that more of either can come; today there is one CPU and one partition. The normal
+//! world is a hypervisor, which speaks for itself and for its virtual machines.
 mod mappings;
 mod memory;
 mod message;
@@ -21,6 +21,8 @@ use crate::share_table::ShareTable;
 
 /// Endpoint id of the normal world's hypervisor or OS.
 pub const NORMAL_WORLD_ID: u16 = 0;
+/// Bit of an endpoint id: it is in the secure world.
+const SECURE_ID: u16 = 1 << 15;
 /// Endpoint id of the partition.
 pub const PARTITION_ID: u16 = 0x8001;
 /// Endpoint id of this SPMC.
@@ -174,6 +176,8 @@ pub struct Spmc<'s> {
     lenient_addresses: bool,
     ns_attribute_clear: bool,
     any_uuid: bool,
+    /// In whose name the normal world reclaims memory.
+    speaker: u16,
 }
 
 impl<'s> Spmc<'s> {
@@ -190,6 +194,7 @@ impl<'s> Spmc<'s> {
             lenient_addresses: false,
             ns_attribute_clear: false,
             any_uuid: false,
+            speaker: NORMAL_WORLD_ID,
         }
     }
 
@@ -210,6 +215,16 @@ impl<'s> Spmc<'s> {
             }
             fixture::VIOLATIONS if call.world == World::Normal => {
                 Outcome::Return(Answer::x0(machine.violations()))
+            }
+            fixture::COUNTS if call.world == World::Normal => {
+                let mapped = self.mapped_entries(machine);
+                let (shared, retrieved) = (self.shares.shared() as u64, self.shares.retrieved() as u64);
+                Outcome::Return(Answer { count: 3, ..Answer::eight([shared, retrieved, mapped]) })
+            }
+            fixture::SPEAKER if call.world == World::Normal => {
+                let id = u16::try_from(call.x(1)).ok().filter(|id| is_normal_world(*id));
+                self.speaker = id.unwrap_or(self.speaker);
+                Outcome::Return(Answer::x0(if id.is_some() { 0 } else { u64::MAX }))
             }
             _ if (psci::FIRST..=psci::LAST).contains(&(function & !SMC64)) => self.psci(machine, call),
             _ if (ffa::FIRST..=ffa::LAST).contains(&(function & !SMC64)) => self.ffa(machine, call),
@@ -354,6 +369,11 @@ const PARTITION_INFO_GET_REGS_64: u32 = ffa::PARTITION_INFO_GET_REGS | SMC64;
 const MEM_LEND_64: u32 = ffa::MEM_LEND | SMC64;
 const MEM_SHARE_64: u32 = ffa::MEM_SHARE | SMC64;
 const MEM_RETRIEVE_REQ_64: u32 = ffa::MEM_RETRIEVE_REQ | SMC64;
+
+/// Whether an id is one of the normal world's endpoints: the hypervisor, or a virtual machine that it vouches for.
+pub const fn is_normal_world(id: u16) -> bool {
+    id & SECURE_ID == 0
+}
 
 /// Endpoint id of a world's caller.
 const fn endpoint_id(world: World) -> u16 {

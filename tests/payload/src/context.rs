@@ -1,7 +1,7 @@
 //! What the test cases share: the connection, the images, and the checks that every case needs.
 use crate::buffers::Buffers;
 use crate::framework::{Failure, Outcome, Text};
-use crate::machine::{self, Strictness};
+use crate::machine::{self, Counts, Strictness};
 use crate::parameters::{File, Parameters};
 use crate::transport::Smc;
 use crate::{expect, expect_eq, failure, memory};
@@ -26,6 +26,11 @@ const FFA_MEM_RECLAIM: u32 = 0x8400_0077;
 const FFA_MEM_FRAG_RX: u32 = 0x8400_007A;
 const FFA_MEM_FRAG_TX: u32 = 0x8400_007B;
 
+/// The endpoint that the payload is.
+pub const HYPERVISOR: u16 = 0;
+/// Virtual machines that it may speak for.
+pub const MACHINES: [u16; 3] = [1, 2, 3];
+
 /// What the cases share.
 pub struct Context {
     /// The client under test.
@@ -34,6 +39,8 @@ pub struct Context {
     pub parameters: Parameters,
     /// Violations that the SPMC fixture had counted before the case.
     violations: u64,
+    /// What it had counted of memory.
+    counts: Option<Counts>,
 }
 
 impl Context {
@@ -43,18 +50,35 @@ impl Context {
         let tee = FfaTee::connect(Smc::default(), buffers)
             .map_err(|error| Text::of(format_args!("connecting: {error}")))?;
         let client = Remoteproc::new(tee, parameters.processor());
-        Ok(Self { client, parameters, violations: 0 })
+        Ok(Self { client, parameters, violations: 0, counts: None })
     }
 
     /// Before a case.
     pub fn prepare(&mut self) -> Outcome {
         self.violations = machine::violations();
+        self.counts = machine::counts();
+        Ok(())
+    }
+
+    /// After a case that went well, before anything is cleaned up: no load is under way, no memory is held or still shared.
+    pub fn expect_nothing_held(&mut self) -> Outcome {
+        self.speak_as(HYPERVISOR)?;
+        self.expect_counts(0, 0)?;
+        expect_eq!(machine::counts(), self.counts, "what the SPMC counts");
         Ok(())
     }
 
     /// After a case: the SPMC strict again, the processor released, its memory clear, a clean load works, and no rule was broken.
     pub fn settle(&mut self) -> Outcome {
         machine::set_strictness(Strictness::Strict);
+        // Whatever the case has left to a virtual machine.
+        for endpoint in MACHINES {
+            if self.speak_as(endpoint).is_ok() {
+                let _ = self.client.stop(StopMode::Forced);
+                let _ = self.client.release();
+            }
+        }
+        self.speak_as(HYPERVISOR)?;
         // Refused where a load is under way; the release below is what counts.
         let _ = self.client.stop(StopMode::Forced);
         self.client.release().map_err(|error| failure!("release: {error}"))?;
@@ -68,6 +92,7 @@ impl Context {
             return Err(failure!("{}: x{} is {:#x}", breach.rule, breach.register, breach.value));
         }
         expect_eq!(machine::violations(), self.violations, "the SPMC's number of violations");
+        expect_eq!(machine::counts(), self.counts, "what the SPMC counts afterwards");
         Ok(())
     }
 
@@ -87,6 +112,31 @@ impl Context {
             return Ok(false);
         }
         Err(failure!("the SPMC has no control for this test"))
+    }
+
+    /// Speaks in an endpoint's name from now on, until the case ends. Skips the case where the SPMC takes nothing from virtual
+    /// machines that it has not been told of.
+    pub fn speak_as(&mut self, endpoint: u16) -> Outcome {
+        if endpoint == self.client.tee().own_id() {
+            return Ok(());
+        }
+        if !machine::set_speaker(endpoint) {
+            expect_eq!(
+                self.parameters.value("spmc"),
+                Some("prebuilt"),
+                "the SPMC without a control for this test"
+            );
+            return Err(Failure::Skipped(Text::of(format_args!(
+                "this SPMC knows no virtual machine {endpoint}"
+            ))));
+        }
+        self.client.tee().speak_for(endpoint);
+        Ok(())
+    }
+
+    /// Returns a container of several MiB.
+    pub fn large(&self) -> Outcome<File> {
+        self.file("large")
     }
 
     /// Returns a container that loads.
@@ -274,10 +324,15 @@ impl Context {
         handle.map_err(|status| failure!("FFA_MEM_LEND is answered {status}"))
     }
 
+    /// Asks for memory back.
+    pub fn try_reclaim(&mut self, handle: u64) -> Outcome<Result<(), Status>> {
+        let answer = self.try_call(FFA_MEM_RECLAIM, &[handle & 0xFFFF_FFFF, handle >> 32])?;
+        Ok(answer.map(drop))
+    }
+
     /// Takes memory back; the partition must not hold it any more.
     pub fn reclaim(&mut self, handle: u64) -> Outcome {
-        let answer = self.try_call(FFA_MEM_RECLAIM, &[handle & 0xFFFF_FFFF, handle >> 32])?;
-        answer.map(drop).map_err(|status| failure!("FFA_MEM_RECLAIM is answered {status}"))
+        self.try_reclaim(handle)?.map_err(|status| failure!("FFA_MEM_RECLAIM is answered {status}"))
     }
 
     /// Checks an answer: the result that belongs to the refusal, no values, and the refusal's number from GET_LAST_ERROR.

@@ -21,6 +21,7 @@ pub struct Smc {
     asked: (u32, u64),
     breach: Option<Breach>,
     calls: u64,
+    shares: u64,
 }
 
 impl Smc {
@@ -32,6 +33,11 @@ impl Smc {
     /// Returns how many direct requests were sent.
     pub fn direct_requests(&self) -> u64 {
         self.calls
+    }
+
+    /// Returns how many times memory was shared.
+    pub fn shares(&self) -> u64 {
+        self.shares
     }
 
     fn look_at(&mut self, sent: &Registers, answer: &Registers) {
@@ -85,6 +91,7 @@ impl FfaTransport for Smc {
                 self.calls += 1;
                 self.look_at(&registers, &answer);
             }
+            Ok(FuncId::MemShare32 | FuncId::MemShare64) => self.shares += 1,
             Ok(FuncId::Run32) => self.look_at(&registers, &answer),
             _ => {}
         }

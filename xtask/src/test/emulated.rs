@@ -15,8 +15,14 @@ use std::time::Duration;
 /// The longest run, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(400);
 
-/// How the lines begin that tell what the fuzzer has seen.
-const FUZZ: &str = "fuzz ";
+/// Bytes of the large file, of which 10 MiB are loaded.
+const LARGE: usize = 16 << 20;
+
+/// What the system tests need in the manifest: loads that count as idle soon, and an endpoint that may load in one call.
+const PROPERTIES: &str = "idle-claim-ms = <1000>; one-call-endpoints = <1>;";
+
+/// How the lines begin that tell what the fuzzer has seen, and what a large load took.
+const FACTS: [&str; 2] = ["fuzz ", "load of "];
 
 /// A good container, and another one, each with the key that signed it.
 const SAMPLE: (&str, &str) = ("04-rsa2048-platTLV-keyinfo.sig", "rsa2048");
@@ -38,8 +44,10 @@ pub fn system(suite: &mut Suite) -> Result<()> {
     place(&mut parameters, "second", SECOND.0, vectors.join(SECOND.0), "")?;
     place(&mut parameters, "firmware", "remote-core-firmware.sig", own, "")?;
     let keys = [key(&vectors, SAMPLE.1)?, key(&vectors, SECOND.1)?];
+    let large = sign::large_file(&suite.workspace, &images.remote_firmware, LARGE)?;
+    place(&mut parameters, "large", "large-file.sig", large, "")?;
     // The tests begin and end with clear memory.
-    run(suite, &suite.title("system"), 0, &keys, &parameters).map(drop)
+    run(suite, &suite.title("system"), 0, &keys, PROPERTIES, &parameters).map(drop)
 }
 
 /// What both kinds of run tell the payload.
@@ -72,7 +80,7 @@ pub fn vectors(suite: &mut Suite) -> Result<()> {
         }
         let title = suite.title(&format!("vectors with key {name}"));
         let before = suite.tally.total();
-        let outcome = run(suite, &title, window::FILL, &[key(&directory, &name)?], &parameters)?;
+        let outcome = run(suite, &title, window::FILL, &[key(&directory, &name)?], "", &parameters)?;
         if suite.tally.total() < before + count {
             suite.tally.failed(&title, "not every container was judged");
         }
@@ -99,20 +107,27 @@ fn place(parameters: &mut Parameters, key: &str, name: &str, path: PathBuf, rest
 }
 
 /// Runs the payload and takes over its verdicts.
-fn run(suite: &mut Suite, title: &str, fill: u8, keys: &[Key], parameters: &Parameters) -> Result<Outcome> {
+fn run(
+    suite: &mut Suite,
+    title: &str,
+    fill: u8,
+    keys: &[Key],
+    properties: &str,
+    parameters: &Parameters,
+) -> Result<Outcome> {
     let images = suite.images()?;
     let step = progress::step(title);
     let mut verdicts = Verdicts::default();
     let mut facts = Vec::new();
     let firmware = suite.firmware.clone();
-    let run = Run { firmware: &firmware, keys, parameters, fill, limit: LIMIT };
+    let run = Run { firmware: &firmware, keys, properties, parameters, fill, limit: LIMIT };
     let outcome = machine::run(&suite.workspace, &images, &run, |_, line| {
         if line.speaker != Speaker::Payload {
             return;
         }
         if let Some(message) = Message::parse(&line.text) {
             if let Message::Info(text) = &message
-                && text.starts_with(FUZZ)
+                && FACTS.iter().any(|start| text.starts_with(start))
             {
                 facts.push(text.clone());
             }

@@ -1,7 +1,7 @@
 //! Direct messages, FFA_MSG_WAIT, FFA_RUN, the console: what moves the partition's execution context.
 use super::{
     Answer, CONSOLE_LOG_64, Call, ContextState, DIRECT_REQ_32, DIRECT_REQ_64, DIRECT_REQ2_64, DIRECT_RESP_32,
-    DIRECT_RESP_64, DIRECT_RESP2_64, NORMAL_WORLD_ID, Outcome, PARTITION_ID, Registers, Spmc,
+    DIRECT_RESP_64, DIRECT_RESP2_64, Outcome, PARTITION_ID, Registers, Spmc, is_normal_world,
 };
 use crate::error::{FfaError, Refusal};
 use crate::function::SMC64;
@@ -26,15 +26,18 @@ impl Spmc<'_> {
             return Outcome::Return(self.refuse(machine, call, refusal));
         }
         if let Some(state) = self.contexts.get_mut(call.processor) {
-            *state = ContextState::Serving { client: NORMAL_WORLD_ID, function: call.function() };
+            *state = ContextState::Serving { client: sender(call), function: call.function() };
         }
         Outcome::Switch(World::Secure, Answer { registers: message(call), count: 18 })
     }
 
     /// Sender and receiver of a direct request.
     fn check_parties(&self, call: &Call<'_>) -> Result<(), Refusal> {
-        if (call.w(1) >> 16) as u16 != NORMAL_WORLD_ID {
-            return Err(Refusal::invalid("request-sender", "the sender is not the caller"));
+        if !is_normal_world(sender(call)) {
+            return Err(Refusal::invalid(
+                "request-sender",
+                "the sender is no endpoint of the caller's world",
+            ));
         }
         if call.w(1) as u16 != PARTITION_ID {
             return Err(Refusal::invalid("request-receiver", "there is no such partition"));
@@ -228,6 +231,11 @@ impl Spmc<'_> {
         self.log.push(machine, &text[..count]);
         Ok(Answer::success(0, 0))
     }
+}
+
+/// The endpoint that a direct request comes from.
+fn sender(call: &Call<'_>) -> u16 {
+    (call.w(1) >> 16) as u16
 }
 
 /// The registers of a direct message as the other side gets them: only what belongs to the message, whatever else the sender

@@ -1,14 +1,18 @@
 //! The system tests, one theme a file.
 mod addresses;
+mod claims;
 mod discovery;
 mod families;
 mod firmware;
 mod flips;
 mod fuzz;
+mod large;
 mod lifecycle;
 mod requests;
 mod scattered;
 mod sharing;
+mod slices;
+mod status;
 mod vectors;
 
 use crate::context::Context;
@@ -19,12 +23,16 @@ use crate::parameters::Parameters;
 const THEMES: &[&[Case]] = &[
     discovery::CASES,
     requests::CASES,
+    status::CASES,
     families::CASES,
     lifecycle::CASES,
     sharing::CASES,
     addresses::CASES,
     scattered::CASES,
     flips::CASES,
+    slices::CASES,
+    claims::CASES,
+    large::CASES,
     firmware::CASES,
     fuzz::CASES,
 ];

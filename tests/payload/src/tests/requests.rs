@@ -73,7 +73,7 @@ fn unknown_stop_mode(context: &mut Context) -> Outcome {
     Ok(())
 }
 
-/// No endpoint may ask for it yet.
+/// The manifest does not name this endpoint.
 fn one_call_is_not_for_everybody(context: &mut Context) -> Outcome {
     let sample = context.sample()?;
     let handle = context.share_good(&[sample.range()])?;

@@ -10,8 +10,8 @@ use remoteproc_refusal::Refusal;
 const ENOUGH: u32 = 20;
 
 /// The refusals that messages alone can provoke, with the memory that the case prepares. The others need an image with a mistake
-/// inside its signature, another endpoint, or hardware that fails.
-const REACHABLE: [Refusal; 24] = [
+/// inside its signature, or hardware that fails.
+const REACHABLE: [Refusal; 39] = [
     Refusal::TooShort,
     Refusal::BadMagic,
     Refusal::BadVersion,
@@ -36,6 +36,21 @@ const REACHABLE: [Refusal; 24] = [
     Refusal::NotImplemented,
     Refusal::MetadataTooLarge,
     Refusal::EmptyTlvArea,
+    Refusal::EmptySignature,
+    Refusal::SignatureTypeMissing,
+    Refusal::SignatureTypeUnknown,
+    Refusal::NoTrustedKey,
+    Refusal::ElfMalformed,
+    Refusal::ProgramHeadersOutside,
+    Refusal::ProgramHeadersMismatch,
+    Refusal::SegmentNotInFile,
+    Refusal::SectionHeadersMalformed,
+    Refusal::SegmentHashMismatch,
+    Refusal::NotOwner,
+    Refusal::LoadInProgress,
+    Refusal::MetadataSlotsFull,
+    Refusal::ShareTooSmall,
+    Refusal::HandleInUse,
 ];
 
 /// Numbers of answers.
