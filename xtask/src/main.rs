@@ -6,6 +6,7 @@ mod demo;
 mod elf;
 mod firmware;
 mod image;
+mod large_image;
 mod machine;
 mod manifest;
 mod package;

@@ -72,7 +72,7 @@ impl Context {
     }
 
     /// Returns the file behind a parameter, or skips the case.
-    fn file(&self, key: &str) -> Outcome<File> {
+    pub fn file(&self, key: &str) -> Outcome<File> {
         self.parameters
             .file(key)
             .ok_or_else(|| Failure::Skipped(Text::of(format_args!("no usable {key}= is given"))))

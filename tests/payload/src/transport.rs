@@ -21,6 +21,8 @@ pub struct Smc {
     asked: (u32, u64),
     breach: Option<Breach>,
     calls: u64,
+    /// How long the last direct request took, from SMC to return.
+    ticks: u64,
 }
 
 impl Smc {
@@ -32,6 +34,11 @@ impl Smc {
     /// Returns how many direct requests were sent.
     pub fn direct_requests(&self) -> u64 {
         self.calls
+    }
+
+    /// Returns how long the last direct request took, in ticks of the system counter, from SMC to return.
+    pub fn ticks(&self) -> u64 {
+        self.ticks
     }
 
     fn look_at(&mut self, sent: &Registers, answer: &Registers) {
@@ -78,11 +85,14 @@ impl FfaTransport for Smc {
     fn call(&mut self, registers: Registers) -> Registers {
         let [function, arguments @ ..] = registers;
         let function = function as u32;
+        let before = machine::ticks();
         let answer = smccc::smc64(function, arguments);
+        let ticks = machine::ticks().wrapping_sub(before);
         match FuncId::try_from(function) {
             Ok(FuncId::MsgSendDirectReq32 | FuncId::MsgSendDirectReq64 | FuncId::MsgSendDirectReq64_2) => {
                 self.asked = (function, registers[1]);
                 self.calls += 1;
+                self.ticks = ticks;
                 self.look_at(&registers, &answer);
             }
             Ok(FuncId::Run32) => self.look_at(&registers, &answer),
