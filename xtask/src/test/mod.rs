@@ -3,6 +3,7 @@ mod bounds;
 mod demos;
 mod emulated;
 mod expectations;
+mod faults;
 mod host;
 mod prebuilt;
 mod sources;
@@ -21,7 +22,7 @@ use tally::Tally;
 /// A group of checks: its name, what it checks, and the checks.
 type Group = (&'static str, &'static str, fn(&mut Suite) -> Result<()>);
 
-const GROUPS: [Group; 11] = [
+const GROUPS: [Group; 12] = [
     ("format", "the sources are formatted", sources::format),
     ("clippy", "no lints, on the host and on each target", sources::clippy),
     ("doc", "the documentation builds without warnings", sources::doc),
@@ -31,6 +32,7 @@ const GROUPS: [Group; 11] = [
     ("system", "the normal world attacks and uses the partition, in the emulator", emulated::system),
     ("vectors", "signed containers are judged as listed, in the emulator", emulated::vectors),
     ("bounds", "no request takes longer than one slice or one signature check, in instructions", bounds::run),
+    ("faults", "a partition that fails answers TARGET_DEAD and holds what it was loading", faults::run),
     ("demo", "demo runs as a user starts them", demos::run),
     ("firmware", "demo, system and vectors on prebuilt TF-A and Hafnium", prebuilt::run),
 ];

@@ -3,6 +3,7 @@ mod addresses;
 mod bounds;
 mod discovery;
 mod families;
+mod faults;
 mod firmware;
 mod flips;
 mod fuzz;
@@ -32,7 +33,7 @@ const THEMES: &[&[Case]] = &[
 
 /// Cases that need a machine of their own: an emulator that counts instructions, or another build of the partition. They run
 /// only where the parameters name their theme, and then nothing else does.
-const SPECIAL: &[(&str, &[Case])] = &[("bounds", bounds::CASES)];
+const SPECIAL: &[(&str, &[Case])] = &[("bounds", bounds::CASES), ("faults", faults::CASES)];
 
 /// Runs what the parameters choose and prints the end line.
 pub fn run(parameters: Parameters) {
