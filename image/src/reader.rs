@@ -79,6 +79,10 @@ pub struct Reader<H: Hasher> {
     total: u64,
     position: u64,
     metadata: Metadata,
+    /// Hash of what the signature covers, once it was taken.
+    signed_hash: Option<[u8; 32]>,
+    /// Index of the trusted key to try next.
+    next_key: usize,
     plan: Plan,
     elf: Elf,
     /// Index of the image that is taken now.
@@ -105,6 +109,8 @@ impl<H: Hasher> Reader<H> {
             total: 0,
             position: 0,
             metadata: Metadata::new(),
+            signed_hash: None,
+            next_key: 0,
             plan: Plan::new(),
             elf: Elf::new(),
             image: 0,
@@ -120,6 +126,8 @@ impl<H: Hasher> Reader<H> {
         self.total = 0;
         self.position = 0;
         self.metadata.reset();
+        self.signed_hash = None;
+        self.next_key = 0;
         self.plan.reset();
         self.elf.begin(0, 0, 0);
         self.image = 0;
@@ -197,15 +205,42 @@ impl<H: Hasher> Reader<H> {
         provider: &P,
         keys: &[TrustedKey<'_>],
     ) -> Result<Signer, Rejection> {
+        loop {
+            if let Some(signer) = self.authenticate_next(provider, keys)? {
+                return Ok(signer);
+            }
+        }
+    }
+
+    /// [`Self::authenticate`] for whoever has to bound the work of a call: checks the signature against one trusted key, the next
+    /// one that could have made it. `None`: it has not made it, but there are others to try. `keys` are the same in each call.
+    ///
+    /// # Errors
+    /// Those of [`Self::authenticate`].
+    pub fn authenticate_next<P: Provider<Hasher = H>>(
+        &mut self,
+        provider: &P,
+        keys: &[TrustedKey<'_>],
+    ) -> Result<Option<Signer>, Rejection> {
         self.expect(Stage::Metadata)?;
         if !self.metadata.is_complete() {
             return self.settle(Err(Rejection::whole(Refusal::CallOutOfOrder)));
         }
-        let result = signature::find_signer(&self.metadata, provider, keys);
-        if result.is_ok() {
+        self.hash_signed(provider);
+        let digest = self.signed_hash.unwrap_or_default();
+        let result = signature::try_next(&self.metadata, &digest, provider, keys, &mut self.next_key);
+        if matches!(result, Ok(Some(_))) {
             self.stage = Stage::Authenticated;
         }
         self.settle(result)
+    }
+
+    /// Hashes what the signature covers, ahead of [`Self::authenticate_next`], which does it otherwise. Does nothing before
+    /// [`Self::metadata_complete`].
+    pub fn hash_signed<P: Provider<Hasher = H>>(&mut self, provider: &P) {
+        if self.signed_hash.is_none() && self.metadata.is_complete() {
+            self.signed_hash = Some(signature::hash_signed(&self.metadata, provider));
+        }
     }
 
     /// Makes the plan from the signed table: which bytes go where, and where the processor boots.

@@ -15,12 +15,22 @@ pub struct Signer {
     pub algorithm: &'static str,
 }
 
-/// Finds the trusted key that made the signature.
-pub fn find_signer<P: Provider>(
+/// Hashes what the signature covers.
+pub fn hash_signed<P: Provider>(metadata: &Metadata, provider: &P) -> [u8; 32] {
+    let mut hasher = provider.sha256();
+    hasher.update(metadata.signed());
+    hasher.finish()
+}
+
+/// Checks the signature against one trusted key: the next one, from index `next` on, that could have made it. `None`: it has
+/// not, but there are others left; `next` then is behind it.
+pub fn try_next<P: Provider>(
     metadata: &Metadata,
+    digest: &[u8; 32],
     provider: &P,
     keys: &[TrustedKey<'_>],
-) -> Result<Signer, Rejection> {
+    next: &mut usize,
+) -> Result<Option<Signer>, Rejection> {
     let kind = first(&metadata.tlvs(), format::TLV_SIGNATURE_TYPE)
         .ok_or(Rejection::whole(Refusal::SignatureTypeMissing))?;
     let [number] = *kind.value else {
@@ -41,11 +51,16 @@ pub fn find_signer<P: Provider>(
     if !candidates().any(|(_, key)| fits(key)) {
         return Err(Rejection::at(Refusal::SignatureLength, place));
     }
-    let mut hasher = provider.sha256();
-    hasher.update(metadata.signed());
-    let digest = hasher.finish();
-    candidates()
-        .find(|(_, key)| fits(key) && provider.verify(&key.key, &digest, signature))
-        .map(|(index, _)| Signer { key: index, algorithm: algorithm.name() })
-        .ok_or(Rejection::at(Refusal::SignatureInvalid, place))
+    let from = *next;
+    let mut fitting = candidates().filter(|(index, key)| *index >= from && fits(key));
+    if let Some((index, key)) = fitting.next() {
+        if provider.verify(&key.key, digest, signature) {
+            return Ok(Some(Signer { key: index, algorithm: algorithm.name() }));
+        }
+        *next = index.saturating_add(1);
+        if fitting.next().is_some() {
+            return Ok(None);
+        }
+    }
+    Err(Rejection::at(Refusal::SignatureInvalid, place))
 }

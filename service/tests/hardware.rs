@@ -139,10 +139,10 @@ fn a_dying_partition_holds_what_is_loaded_and_leaves_what_runs() {
     bench.machine().drivers[1].be_slow(3);
     bench.machine().drivers[1].state = Observed::Running;
     bench.take_seen();
-    bench.service.hold_all_loading();
+    (0..2).for_each(|index| bench.service.hold_if_loading(index));
     assert_eq!(bench.machine().drivers[0].state, Observed::Running);
     assert_eq!(bench.machine().drivers[1].state, Observed::Held);
     assert!(!bench.take_seen().contains(&Seen::Hold(0)));
     bench.machine().drivers[1].be_slow(u32::MAX);
-    bench.service.hold_all_loading();
+    (0..2).for_each(|index| bench.service.hold_if_loading(index));
 }

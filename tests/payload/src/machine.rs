@@ -1,4 +1,5 @@
 //! Time, power, and the fixture's control call.
+use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, Readable};
 use smccc::psci;
 
@@ -26,12 +27,22 @@ impl Moment {
 
     /// Returns the microseconds since this moment.
     pub fn elapsed_microseconds(self) -> u64 {
-        let frequency = match CNTFRQ_EL0.get() {
-            0 => DEFAULT_FREQUENCY,
-            frequency => frequency,
-        };
         let ticks = u128::from(CNTPCT_EL0.get().wrapping_sub(self.0));
-        u64::try_from(ticks * 1_000_000 / u128::from(frequency)).unwrap_or(u64::MAX)
+        u64::try_from(ticks * 1_000_000 / u128::from(frequency())).unwrap_or(u64::MAX)
+    }
+}
+
+/// Returns the system counter, read behind everything that was done before.
+pub fn ticks() -> u64 {
+    barrier::isb(barrier::SY);
+    CNTPCT_EL0.get()
+}
+
+/// Returns the system counter's frequency, Hz.
+pub fn frequency() -> u64 {
+    match CNTFRQ_EL0.get() {
+        0 => DEFAULT_FREQUENCY,
+        frequency => frequency,
     }
 }
 

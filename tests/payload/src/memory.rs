@@ -19,6 +19,10 @@ pub const WINDOW: Range<u64> = 0x8000_0000..0x8100_0000;
 pub const REGIONS: Range<u64> = 0x8000_0000..0x80c7_0000;
 /// The control page: the reset line of the remote core.
 pub const CONTROL_PAGE: u64 = 0x80ff_0000;
+/// The word of the control page that has the last order: 1 release, 2 hold.
+pub const ORDER: u64 = CONTROL_PAGE + 0x0c;
+/// The word of the control page that tells what the remote core does: 0 held, 1 running, 2 crashed.
+pub const CORE_STATE: u64 = CONTROL_PAGE + 0x18;
 /// The word of the control page that counts releases from reset.
 pub const RELEASES: u64 = CONTROL_PAGE + 0x28;
 

@@ -7,6 +7,7 @@
 //! | image | demo | file to load |
 //! | watch | demo | physical address of a word of the window to watch |
 //! | no-start | demo | `1`: load, show the resource table, release |
+//! | theme | test | `bounds` or `faults`: these cases and no others
 //! | test | test | prefix of the names to run; repeatable; all if absent |
 //! | seed | test | number that the fuzzer begins with |
 //! | sample, second | test | files that load |

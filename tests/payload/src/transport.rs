@@ -22,6 +22,8 @@ pub struct Smc {
     breach: Option<Breach>,
     calls: u64,
     shares: u64,
+    /// How long the last direct request took, from SMC to return.
+    ticks: u64,
 }
 
 impl Smc {
@@ -38,6 +40,11 @@ impl Smc {
     /// Returns how many times memory was shared.
     pub fn shares(&self) -> u64 {
         self.shares
+    }
+
+    /// Returns how long the last direct request took, in ticks of the system counter, from SMC to return.
+    pub fn ticks(&self) -> u64 {
+        self.ticks
     }
 
     fn look_at(&mut self, sent: &Registers, answer: &Registers) {
@@ -84,11 +91,14 @@ impl FfaTransport for Smc {
     fn call(&mut self, registers: Registers) -> Registers {
         let [function, arguments @ ..] = registers;
         let function = function as u32;
+        let before = machine::ticks();
         let answer = smccc::smc64(function, arguments);
+        let ticks = machine::ticks().wrapping_sub(before);
         match FuncId::try_from(function) {
             Ok(FuncId::MsgSendDirectReq32 | FuncId::MsgSendDirectReq64 | FuncId::MsgSendDirectReq64_2) => {
                 self.asked = (function, registers[1]);
                 self.calls += 1;
+                self.ticks = ticks;
                 self.look_at(&registers, &answer);
             }
             Ok(FuncId::MemShare32 | FuncId::MemShare64) => self.shares += 1,

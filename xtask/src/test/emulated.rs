@@ -2,7 +2,8 @@
 use super::Suite;
 use super::expectations;
 use crate::console::{Message, Speaker, Verdict};
-use crate::machine::{self, Firmware, Outcome, Run};
+use crate::firmware::Images;
+use crate::machine::{self, Clock, Firmware, Outcome, Run};
 use crate::manifest::Key;
 use crate::parameters::Parameters;
 use crate::progress;
@@ -93,11 +94,13 @@ pub fn vectors(suite: &mut Suite) -> Result<()> {
     Ok(())
 }
 
-fn vectors_directory(suite: &Suite) -> PathBuf {
+/// Where the test vectors are.
+pub fn vectors_directory(suite: &Suite) -> PathBuf {
     suite.workspace.root.join("tests/vectors")
 }
 
-fn key(vectors: &Path, name: &str) -> Result<Key> {
+/// A key of the test vectors, by its name.
+pub fn key(vectors: &Path, name: &str) -> Result<Key> {
     Key::read(&vectors.join(format!("keys/{name}.pub.pem")))
 }
 
@@ -116,19 +119,36 @@ fn run(
     parameters: &Parameters,
 ) -> Result<Outcome> {
     let images = suite.images()?;
+    let (outcome, facts) =
+        run_images(suite, title, fill, keys, properties, parameters, (&images, Clock::Host))?;
+    for fact in facts.iter().filter(|fact| FACTS.iter().any(|start| fact.starts_with(start))) {
+        println!("      {fact}");
+    }
+    println!("      {title}: {:.1} s", outcome.elapsed.as_secs_f64());
+    Ok(outcome)
+}
+
+/// Runs the payload with these programs, by this clock, and takes over its verdicts. Returns the facts that it tells, too.
+pub fn run_images(
+    suite: &mut Suite,
+    title: &str,
+    fill: u8,
+    keys: &[Key],
+    properties: &str,
+    parameters: &Parameters,
+    (images, clock): (&Images, Clock),
+) -> Result<(Outcome, Vec<String>)> {
     let step = progress::step(title);
     let mut verdicts = Verdicts::default();
     let mut facts = Vec::new();
     let firmware = suite.firmware.clone();
     let run = Run { firmware: &firmware, keys, properties, parameters, fill, limit: LIMIT };
-    let outcome = machine::run(&suite.workspace, &images, &run, |_, line| {
+    let outcome = machine::run_by_clock(&suite.workspace, images, &run, clock, |_, line| {
         if line.speaker != Speaker::Payload {
             return;
         }
         if let Some(message) = Message::parse(&line.text) {
-            if let Message::Info(text) = &message
-                && FACTS.iter().any(|start| text.starts_with(start))
-            {
+            if let Message::Info(text) = &message {
                 facts.push(text.clone());
             }
             if let Message::TestBegin(name) = &message {
@@ -153,11 +173,7 @@ fn run(
         let path = suite.workspace.keep_console(title, &outcome.console)?;
         println!("      the console is in {}", path.display());
     }
-    for fact in facts {
-        println!("      {fact}");
-    }
-    println!("      {title}: {:.1} s", outcome.elapsed.as_secs_f64());
-    Ok(outcome)
+    Ok((outcome, facts))
 }
 
 /// What the payload's lines say about its tests.

@@ -101,6 +101,12 @@ pub fn clippy(suite: &mut Suite) -> Result<()> {
         let mut command = suite.toolchain.cargo("clippy", program.target, &suite.workspace.target)?;
         command.args(["--package", program.package]).args(deny).current_dir(&suite.workspace.root);
         check(suite, &name, command)?;
+        if program == firmware::PARTITION {
+            let mut command = suite.toolchain.cargo("clippy", program.target, &suite.workspace.target)?;
+            command.args(["--package", program.package, "--all-features"]).args(deny);
+            command.current_dir(&suite.workspace.root);
+            check(suite, "clippy of the partitions that are built for tests", command)?;
+        }
     }
     Ok(())
 }
