@@ -6,6 +6,7 @@
 mod mappings;
 mod memory;
 mod message;
+mod preemption;
 mod setup;
 
 use core::fmt;
@@ -18,6 +19,7 @@ use crate::function::{SMC64, architecture, ffa, fixture, psci};
 use crate::machine::{Machine, World, violate};
 use crate::manifest::Manifest;
 use crate::share_table::ShareTable;
+use preemption::Preemptions;
 
 /// Endpoint id of the normal world's hypervisor or OS.
 pub const NORMAL_WORLD_ID: u16 = 0;
@@ -159,6 +161,10 @@ enum ContextState {
     Waiting,
     /// Serving a direct request of `client`, made with `function`.
     Serving { client: u16, function: u32 },
+    /// Interrupted in that, until FFA_RUN.
+    Preempted { client: u16, function: u32 },
+    /// Has given its turn away in that with FFA_YIELD, until FFA_RUN.
+    Yielded { client: u16, function: u32 },
 }
 
 /// The SPMC's whole state, but for the shares.
@@ -174,6 +180,8 @@ pub struct Spmc<'s> {
     lenient_addresses: bool,
     ns_attribute_clear: bool,
     any_uuid: bool,
+    signal_interrupts: bool,
+    preemptions: Preemptions,
 }
 
 impl<'s> Spmc<'s> {
@@ -190,6 +198,8 @@ impl<'s> Spmc<'s> {
             lenient_addresses: false,
             ns_attribute_clear: false,
             any_uuid: false,
+            signal_interrupts: false,
+            preemptions: Preemptions::default(),
         }
     }
 
@@ -206,10 +216,15 @@ impl<'s> Spmc<'s> {
                 self.lenient_addresses = call.x(1) & fixture::LENIENT_ADDRESSES != 0;
                 self.ns_attribute_clear = call.x(1) & fixture::NS_ATTRIBUTE_CLEAR != 0;
                 self.any_uuid = call.x(1) & fixture::ANY_UUID != 0;
+                self.signal_interrupts = call.x(1) & fixture::SIGNAL_INTERRUPTS != 0;
                 Outcome::Return(Answer::x0(0))
             }
             fixture::VIOLATIONS if call.world == World::Normal => {
                 Outcome::Return(Answer::x0(machine.violations()))
+            }
+            fixture::PREEMPTIONS if call.world == World::Normal => {
+                let Preemptions { all, receiving, holding } = self.preemptions;
+                Outcome::Return(Answer::eight([all, receiving, holding]))
             }
             _ if (psci::FIRST..=psci::LAST).contains(&(function & !SMC64)) => self.psci(machine, call),
             _ if (ffa::FIRST..=ffa::LAST).contains(&(function & !SMC64)) => self.ffa(machine, call),
@@ -276,6 +291,8 @@ impl<'s> Spmc<'s> {
             (DIRECT_REQ_32 | DIRECT_REQ_64 | DIRECT_REQ2_64, World::Normal) => {
                 return self.direct_request(machine, call);
             }
+            (ffa::YIELD, World::Secure) => return self.give_turn_away(machine, call),
+            (ffa::RUN, World::Normal) => return self.run(machine, call),
             _ => {}
         }
         let result = match (function, call.world) {
@@ -287,7 +304,6 @@ impl<'s> Spmc<'s> {
             (ffa::RX_RELEASE, _) => self.release_receive_buffer(call),
             (ffa::PARTITION_INFO_GET, _) => self.partition_information(machine, call),
             (PARTITION_INFO_GET_REGS_64, _) => self.partition_information_registers(call),
-            (ffa::RUN, World::Normal) => self.run(call),
             (ffa::CONSOLE_LOG | CONSOLE_LOG_64, World::Secure) => self.console_log(machine, call),
             (ffa::MEM_SHARE | MEM_SHARE_64, World::Normal) => self.share(machine, call, Kind::Share),
             (ffa::MEM_LEND | MEM_LEND_64, World::Normal) => self.share(machine, call, Kind::Lend),
@@ -376,7 +392,7 @@ fn never_for_the_partition(function: u32) -> Option<Refusal> {
         ),
         ffa::MEM_RECLAIM => Refusal::denied("reclaim-not-owner", "the partition owns no shared memory"),
         ffa::RUN => Refusal::denied("run-from-partition", "there is no other execution context to run"),
-        ffa::SUCCESS | ffa::MEM_RETRIEVE_RESP => Refusal::new(
+        ffa::SUCCESS | ffa::INTERRUPT | ffa::MEM_RETRIEVE_RESP => Refusal::new(
             FfaError::NotSupported,
             "answer-as-call",
             "an answer's identifier was used as a call",

@@ -55,6 +55,7 @@ impl Context {
     /// After a case: the SPMC strict again, the processor released, its memory clear, a clean load works, and no rule was broken.
     pub fn settle(&mut self) -> Outcome {
         machine::set_strictness(Strictness::Strict);
+        self.client.tee().transport().storm = None;
         // Refused where a load is under way; the release below is what counts.
         let _ = self.client.stop(StopMode::Forced);
         self.client.release().map_err(|error| failure!("release: {error}"))?;

@@ -6,6 +6,7 @@ mod firmware;
 mod flips;
 mod fuzz;
 mod lifecycle;
+mod preemption;
 mod requests;
 mod scattered;
 mod sharing;
@@ -26,6 +27,7 @@ const THEMES: &[&[Case]] = &[
     scattered::CASES,
     flips::CASES,
     firmware::CASES,
+    preemption::CASES,
     fuzz::CASES,
 ];
 
