@@ -153,9 +153,14 @@ impl<T: Tee> Remoteproc<T> {
                 // The service holds the memory; a release makes it let go. Its answer changes nothing here.
                 let _ = self.release();
             }
-            let reclaimed = self.tee.reclaim(share);
+            let mut reclaimed = self.tee.reclaim(share);
             if reclaimed.is_err() && outcome.is_ok_and(|done| done < total) {
                 let _ = self.release();
+            }
+            if !under_way && reclaimed.is_err() && matches!(outcome, Err(Error::Tee(_))) {
+                // The first request was not answered, and has begun a load all the same.
+                let _ = self.release();
+                reclaimed = self.tee.reclaim(share);
             }
             match (outcome, reclaimed) {
                 (Err(error), reclaimed) => {

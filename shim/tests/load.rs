@@ -202,6 +202,32 @@ fn more_ranges_than_a_share_has_take_several() {
     assert!(last.ranges().eq(image[400..].iter().copied()));
 }
 
+/// The partition holds the memory of a request that was interrupted too often: it is finished, released, and taken back.
+#[test]
+fn first_request_that_is_given_up_takes_the_memory_back() {
+    let interrupt = || registers(&[INTERRUPT, 0x8001_0000]);
+    let resume = || (registers(&[RUN, 0x8001_0000]), interrupt());
+    let call = load(HANDLE, 0, &[]).0;
+    let late = response(&[IN_PROGRESS, 0, TOTAL]);
+    let mut client = client(
+        200,
+        [
+            share(3, HANDLE),
+            (call, interrupt()),
+            resume(),
+            resume(),
+            resume(),
+            (reclaim(HANDLE).0, error(DENIED)),
+            (registers(&[RUN, 0x8001_0000]), late),
+            (request(&[6, 0]), response(&[0])),
+            reclaim(HANDLE),
+        ],
+    );
+    let failure = run(&mut client).0.unwrap_err();
+    assert!(matches!(failure.error, Error::Tee(FfaError::Stalled(_))));
+    assert_eq!(failure.not_reclaimed, None);
+}
+
 #[test]
 fn failing_reclaim_is_told_beside_the_first_error() {
     let denied = || (registers(&[MEM_RECLAIM, HANDLE & 0xFFFF_FFFF, HANDLE >> 32]), error(DENIED));

@@ -6,6 +6,7 @@
 mod mappings;
 mod memory;
 mod message;
+mod preemption;
 mod setup;
 
 use core::fmt;
@@ -18,6 +19,7 @@ use crate::function::{SMC64, architecture, ffa, fixture, psci};
 use crate::machine::{Machine, World, violate};
 use crate::manifest::Manifest;
 use crate::share_table::ShareTable;
+use preemption::Preemptions;
 
 /// Endpoint id of the normal world's hypervisor or OS.
 pub const NORMAL_WORLD_ID: u16 = 0;
@@ -161,6 +163,10 @@ enum ContextState {
     Waiting,
     /// Serving a direct request of `client`, made with `function`.
     Serving { client: u16, function: u32 },
+    /// Interrupted in that, until FFA_RUN.
+    Preempted { client: u16, function: u32 },
+    /// Has given its turn away in that with FFA_YIELD, until FFA_RUN.
+    Yielded { client: u16, function: u32 },
 }
 
 /// The SPMC's whole state, but for the shares.
@@ -178,6 +184,8 @@ pub struct Spmc<'s> {
     any_uuid: bool,
     /// In whose name the normal world reclaims memory.
     speaker: u16,
+    signal_interrupts: bool,
+    preemptions: Preemptions,
 }
 
 impl<'s> Spmc<'s> {
@@ -195,6 +203,8 @@ impl<'s> Spmc<'s> {
             ns_attribute_clear: false,
             any_uuid: false,
             speaker: NORMAL_WORLD_ID,
+            signal_interrupts: false,
+            preemptions: Preemptions::default(),
         }
     }
 
@@ -211,6 +221,7 @@ impl<'s> Spmc<'s> {
                 self.lenient_addresses = call.x(1) & fixture::LENIENT_ADDRESSES != 0;
                 self.ns_attribute_clear = call.x(1) & fixture::NS_ATTRIBUTE_CLEAR != 0;
                 self.any_uuid = call.x(1) & fixture::ANY_UUID != 0;
+                self.signal_interrupts = call.x(1) & fixture::SIGNAL_INTERRUPTS != 0;
                 Outcome::Return(Answer::x0(0))
             }
             fixture::VIOLATIONS if call.world == World::Normal => {
@@ -225,6 +236,10 @@ impl<'s> Spmc<'s> {
                 let id = u16::try_from(call.x(1)).ok().filter(|id| is_normal_world(*id));
                 self.speaker = id.unwrap_or(self.speaker);
                 Outcome::Return(Answer::x0(if id.is_some() { 0 } else { u64::MAX }))
+            }
+            fixture::PREEMPTIONS if call.world == World::Normal => {
+                let Preemptions { all, receiving, holding } = self.preemptions;
+                Outcome::Return(Answer::eight([all, receiving, holding]))
             }
             _ if (psci::FIRST..=psci::LAST).contains(&(function & !SMC64)) => self.psci(machine, call),
             _ if (ffa::FIRST..=ffa::LAST).contains(&(function & !SMC64)) => self.ffa(machine, call),
@@ -291,6 +306,8 @@ impl<'s> Spmc<'s> {
             (DIRECT_REQ_32 | DIRECT_REQ_64 | DIRECT_REQ2_64, World::Normal) => {
                 return self.direct_request(machine, call);
             }
+            (ffa::YIELD, World::Secure) => return self.give_turn_away(machine, call),
+            (ffa::RUN, World::Normal) => return self.run(machine, call),
             _ => {}
         }
         let result = match (function, call.world) {
@@ -302,7 +319,6 @@ impl<'s> Spmc<'s> {
             (ffa::RX_RELEASE, _) => self.release_receive_buffer(call),
             (ffa::PARTITION_INFO_GET, _) => self.partition_information(machine, call),
             (PARTITION_INFO_GET_REGS_64, _) => self.partition_information_registers(call),
-            (ffa::RUN, World::Normal) => self.run(call),
             (ffa::CONSOLE_LOG | CONSOLE_LOG_64, World::Secure) => self.console_log(machine, call),
             (ffa::MEM_SHARE | MEM_SHARE_64, World::Normal) => self.share(machine, call, Kind::Share),
             (ffa::MEM_LEND | MEM_LEND_64, World::Normal) => self.share(machine, call, Kind::Lend),
@@ -396,7 +412,7 @@ fn never_for_the_partition(function: u32) -> Option<Refusal> {
         ),
         ffa::MEM_RECLAIM => Refusal::denied("reclaim-not-owner", "the partition owns no shared memory"),
         ffa::RUN => Refusal::denied("run-from-partition", "there is no other execution context to run"),
-        ffa::SUCCESS | ffa::MEM_RETRIEVE_RESP => Refusal::new(
+        ffa::SUCCESS | ffa::INTERRUPT | ffa::MEM_RETRIEVE_RESP => Refusal::new(
             FfaError::NotSupported,
             "answer-as-call",
             "an answer's identifier was used as a call",

@@ -83,6 +83,7 @@ impl Context {
                 let _ = self.client.release();
             }
         }
+        self.client.tee().transport().storm = None;
         self.speak_as(HYPERVISOR)?;
         // Refused where a load is under way; the release below is what counts.
         let _ = self.client.stop(StopMode::Forced);

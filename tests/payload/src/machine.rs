@@ -9,7 +9,8 @@ const DEFAULT_FREQUENCY: u64 = 62_500_000;
 const FIXTURE_SET: u32 = 0xC300_0001;
 /// Asks the SPMC fixture for the number of violations so far.
 const FIXTURE_VIOLATIONS: u32 = 0xC300_0002;
-
+/// Asks it for the number of preemptions so far.
+const FIXTURE_PREEMPTIONS: u32 = 0xC300_0005;
 /// Asks the SPMC fixture what is shared and mapped.
 const FIXTURE_COUNTS: u32 = 0xC300_0003;
 /// Tells the SPMC fixture in whose name memory is reclaimed.
@@ -25,9 +26,14 @@ impl Moment {
         Self(CNTPCT_EL0.get())
     }
 
+    /// Returns the ticks since this moment.
+    pub fn elapsed_ticks(self) -> u64 {
+        CNTPCT_EL0.get().wrapping_sub(self.0)
+    }
+
     /// Returns the microseconds since this moment.
     pub fn elapsed_microseconds(self) -> u64 {
-        let ticks = u128::from(CNTPCT_EL0.get().wrapping_sub(self.0));
+        let ticks = u128::from(self.elapsed_ticks());
         u64::try_from(ticks * 1_000_000 / u128::from(frequency())).unwrap_or(u64::MAX)
     }
 }
@@ -88,6 +94,8 @@ pub enum Strictness {
     LenientSecure,
     /// It delivers requests of the second family whatever their UUID, as an SPMC at EL3 does.
     AnyUuid,
+    /// It is strict, and interrupts of the normal world preempt the partition, whatever its manifest says.
+    Preempting,
 }
 
 /// Sets how strict the fixture is. False: it has no such control.
@@ -97,6 +105,7 @@ pub fn set_strictness(strictness: Strictness) -> bool {
         Strictness::Lenient => 1,
         Strictness::LenientSecure => 3,
         Strictness::AnyUuid => 4,
+        Strictness::Preempting => 8,
     };
     fixture(FIXTURE_SET, flags)[0] == 0
 }
@@ -127,6 +136,23 @@ pub fn counts() -> Option<Counts> {
 /// Has memory reclaimed in this endpoint's name. False: the SPMC has no such control.
 pub fn set_speaker(endpoint: u16) -> bool {
     fixture(FIXTURE_SPEAKER, endpoint.into())[0] == 0
+}
+
+/// How often the fixture has preempted the partition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Preemptions {
+    /// All.
+    pub all: u64,
+    /// While the partition had a description of memory in its RX buffer.
+    pub receiving: u64,
+    /// While it held memory.
+    pub holding: u64,
+}
+
+/// Returns how often the fixture has preempted the partition.
+pub fn preemptions() -> Preemptions {
+    let [all, receiving, holding, ..] = fixture(FIXTURE_PREEMPTIONS, 0);
+    Preemptions { all, receiving, holding }
 }
 
 fn fixture(function: u32, argument: u64) -> [u64; 18] {

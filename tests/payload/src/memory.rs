@@ -26,6 +26,9 @@ pub const CORE_STATE: u64 = CONTROL_PAGE + 0x18;
 /// The word of the control page that counts releases from reset.
 pub const RELEASES: u64 = CONTROL_PAGE + 0x28;
 
+/// The interrupt controller: its distributor, and the first CPU's redistributor.
+const INTERRUPT_CONTROLLER: Range<u64> = 0x0800_0000..0x080c_0000;
+
 /// Tells whether a range is memory that the payload may read and write.
 pub fn is_accessible(address: u64, length: u64) -> bool {
     address.checked_add(length).is_some_and(|end| {
@@ -65,6 +68,17 @@ pub fn write(address: u64, bytes: &[u8]) {
         // SAFETY: `check` has made sure that all of it is RAM outside the payload's own image; the access is volatile.
         unsafe { (address as *mut u8).add(index).write_volatile(*byte) }
     }
+}
+
+/// Writes a register of the interrupt controller.
+#[track_caller]
+pub fn write_register(address: u64, value: u32) {
+    assert!(
+        INTERRUPT_CONTROLLER.contains(&address) && address.is_multiple_of(4),
+        "no register at {address:#x}"
+    );
+    // SAFETY: this is an aligned register of a device that never writes to memory by itself: nobody gives it tables.
+    unsafe { (address as *mut u32).write_volatile(value) }
 }
 
 /// Copies bytes from one place to another; the places must not overlap.

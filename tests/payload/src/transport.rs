@@ -1,4 +1,5 @@
 //! FF-A by SMC. Looks at every answer to a direct request: family, sender, receiver, and the registers that have to be zero.
+use crate::interrupts::Storm;
 use crate::machine;
 use arm_ffa::FuncId;
 use remoteproc_shim::ffa::{FfaTransport, Registers};
@@ -24,6 +25,8 @@ pub struct Smc {
     shares: u64,
     /// How long the last direct request took, from SMC to return.
     ticks: u64,
+    /// Interrupts while requests are under way.
+    pub storm: Option<Storm>,
 }
 
 impl Smc {
@@ -47,14 +50,48 @@ impl Smc {
         self.ticks
     }
 
+    /// A direct request, or FFA_RUN, which goes on with one.
+    fn request(&mut self, function: u32, registers: &Registers) -> Registers {
+        let [_, arguments @ ..] = *registers;
+        if let Some(storm) = &mut self.storm {
+            storm.arm();
+        }
+        let before = machine::ticks();
+        let answer = smccc::smc64(function, arguments);
+        self.ticks = machine::ticks().wrapping_sub(before);
+        if answer[0] as u32 != u32::from(FuncId::Interrupt32)
+            && let Some(storm) = &mut self.storm
+        {
+            storm.disarm();
+        }
+        answer
+    }
+
+    fn breach(&mut self, rule: &'static str, register: usize, value: u64) {
+        self.breach.get_or_insert(Breach { rule, register, value });
+    }
+
     fn look_at(&mut self, sent: &Registers, answer: &Registers) {
         let function = answer[0] as u32;
         let response = FuncId::try_from(function);
+        if response == Ok(FuncId::Interrupt32) {
+            // The execution context, which is the partition's first one; nothing else, and nothing of the partition's own registers.
+            if answer[1] != self.asked.1 << 16 & 0xFFFF_0000 {
+                self.breach("FFA_INTERRUPT names the execution context", 1, answer[1]);
+            }
+            let dirty = (2..18).find(|&register| {
+                answer[register] != 0 && (register < 8 || answer[register] != sent[register])
+            });
+            if let Some(register) = dirty {
+                self.breach("registers behind FFA_INTERRUPT tell nothing", register, answer[register]);
+            }
+            return;
+        }
         if !matches!(
             response,
             Ok(FuncId::MsgSendDirectResp32 | FuncId::MsgSendDirectResp64 | FuncId::MsgSendDirectResp64_2)
         ) {
-            // FFA_ERROR, FFA_INTERRUPT, FFA_YIELD and anything else are the shim's business.
+            // FFA_ERROR, FFA_YIELD and anything else are the shim's business.
             return;
         }
         let (asked, parties) = self.asked;
@@ -82,7 +119,7 @@ impl Smc {
             dirty.map(|register| ("registers behind an answer's payload are zero", register))
         };
         if let Some((rule, register)) = breach {
-            self.breach.get_or_insert(Breach { rule, register, value: answer[register] });
+            self.breach(rule, register, answer[register]);
         }
     }
 }
@@ -91,21 +128,36 @@ impl FfaTransport for Smc {
     fn call(&mut self, registers: Registers) -> Registers {
         let [function, arguments @ ..] = registers;
         let function = function as u32;
-        let before = machine::ticks();
-        let answer = smccc::smc64(function, arguments);
-        let ticks = machine::ticks().wrapping_sub(before);
         match FuncId::try_from(function) {
             Ok(FuncId::MsgSendDirectReq32 | FuncId::MsgSendDirectReq64 | FuncId::MsgSendDirectReq64_2) => {
-                self.asked = (function, registers[1]);
+                let answer = self.request(function, &registers);
                 self.calls += 1;
-                self.ticks = ticks;
+                // A request that is refused is not under way; another one may be.
+                if answer[0] as u32 != u32::from(FuncId::Error32) {
+                    self.asked = (function, registers[1]);
+                }
                 self.look_at(&registers, &answer);
+                answer
             }
-            Ok(FuncId::MemShare32 | FuncId::MemShare64) => self.shares += 1,
-            Ok(FuncId::Run32) => self.look_at(&registers, &answer),
-            _ => {}
+            Ok(FuncId::Run32) => {
+                let answer = self.request(function, &registers);
+                self.look_at(&registers, &answer);
+                answer
+            }
+            Ok(FuncId::MemShare32 | FuncId::MemShare64) => {
+                self.shares += 1;
+                smccc::smc64(function, arguments)
+            }
+            _ => smccc::smc64(function, arguments),
         }
-        answer
+    }
+
+    fn interrupted(&mut self) {
+        if let Some(storm) = &mut self.storm
+            && !storm.take()
+        {
+            self.breach("the timer's interrupt is pending after FFA_INTERRUPT", 0, 0);
+        }
     }
 
     fn pause(&mut self) {

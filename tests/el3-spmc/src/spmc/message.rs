@@ -1,4 +1,4 @@
-//! Direct messages, FFA_MSG_WAIT, FFA_RUN, the console: what moves the partition's execution context.
+//! Direct messages, FFA_MSG_WAIT and the console: what the partition's execution context says. For FFA_RUN see `preemption.rs`.
 use super::{
     Answer, CONSOLE_LOG_64, Call, ContextState, DIRECT_REQ_32, DIRECT_REQ_64, DIRECT_REQ2_64, DIRECT_RESP_32,
     DIRECT_RESP_64, DIRECT_RESP2_64, Outcome, PARTITION_ID, Registers, Spmc, is_normal_world,
@@ -20,6 +20,7 @@ impl Spmc<'_> {
         };
         let result = result.and_then(|()| match self.contexts.get(call.processor) {
             Some(ContextState::Waiting) => Ok(()),
+            // Preempted in a request, too.
             _ => Err(Refusal::new(FfaError::Busy, "request-busy", "the execution context is not waiting")),
         });
         if let Err(refusal) = result {
@@ -134,7 +135,7 @@ impl Spmc<'_> {
     }
 
     /// From FF-A 1.2 on, x8 to x17 of a message with eight registers must be zero.
-    fn check_extended(&self, call: &Call<'_>) -> Result<(), Refusal> {
+    pub(super) fn check_extended(&self, call: &Call<'_>) -> Result<(), Refusal> {
         if self.version_of(World::Secure) >= VERSION_1_2
             && call.registers[8..].iter().any(|&value| value != 0)
         {
@@ -194,15 +195,6 @@ impl Spmc<'_> {
         const RULE: Refusal =
             Refusal::new(FfaError::NotSupported, "error-as-call", "FFA_ERROR only ends the initialization");
         Outcome::Return(self.refuse(machine, call, RULE))
-    }
-
-    /// FFA_RUN of the normal world: no execution context is ever left interrupted, so there is nothing to run.
-    pub(super) fn run(&self, call: &Call<'_>) -> Result<Answer, Refusal> {
-        let (partition, context) = ((call.w(1) >> 16) as u16, call.w(1) & 0xffff);
-        if partition != PARTITION_ID || context >= self.manifest.contexts {
-            return Err(Refusal::invalid("run-target", "there is no such execution context"));
-        }
-        Err(Refusal::denied("run-nothing", "the execution context is not interrupted"))
     }
 
     /// FFA_CONSOLE_LOG of the partition.

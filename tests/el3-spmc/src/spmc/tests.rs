@@ -1,4 +1,6 @@
 //! The SPMC against a fake machine: both worlds' calls, register by register.
+mod preemption;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::string::{String, ToString};
@@ -6,7 +8,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::descriptor::tests::{retrieve_bytes, share_bytes};
-use crate::manifest::{NON_SECURE, READ, Region, WRITE};
+use crate::manifest::{InterruptAction, NON_SECURE, READ, Region, WRITE};
 use crate::memory_map::Range;
 use crate::stage_one::TranslationRegisters;
 
@@ -74,6 +76,7 @@ fn manifest() -> Manifest {
         uuids,
         contexts: 1,
         messaging: 1,
+        interrupts: InterruptAction::Queued,
         load_address: None,
         entry_offset: 0x4000,
         boot_register: Some(0),
@@ -424,7 +427,8 @@ fn calls_that_are_not_the_partitions() {
         assert_eq!(bench.secure(&[function.into()])[0], ERROR);
         assert_eq!(bench.rules(), [rule]);
     }
-    assert_eq!(bench.secure(&[ffa::YIELD.into()])[..3], [ERROR, 0, NOT_SUPPORTED]);
+    // FFA_NOTIFICATION_GET.
+    assert_eq!(bench.secure(&[0x8400_0082])[..3], [ERROR, 0, NOT_SUPPORTED]);
     assert_eq!(bench.rules().len(), 0);
     assert_eq!(bench.secure(&[psci::SYSTEM_OFF.into()])[0], 0xffff_ffff);
     assert_eq!(bench.rules(), ["psci-from-partition"]);

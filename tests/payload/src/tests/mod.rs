@@ -10,6 +10,7 @@ mod flips;
 mod fuzz;
 mod large;
 mod lifecycle;
+mod preemption;
 mod requests;
 mod scattered;
 mod sharing;
@@ -36,6 +37,7 @@ const THEMES: &[&[Case]] = &[
     claims::CASES,
     large::CASES,
     firmware::CASES,
+    preemption::CASES,
     fuzz::CASES,
 ];
 
