@@ -234,11 +234,18 @@ impl<M: Machine> Service<'_, M> {
         work.ok_or(Refusal::CallOutOfOrder.into())
     }
 
-    /// Ends a load: gives its handle back and wipes its copy of the metadata.
+    /// Ends a load: gives its handle back and wipes its copy of the metadata. If it was the one that waited for the hardware, nobody
+    /// does any more.
     pub(crate) fn end<C: ClientMemory>(&mut self, place: usize, memory: &mut C) {
         let work = self.works.get_mut(place).and_then(Option::take);
         if let Some(Share { handle, .. }) = work.and_then(|work| work.share) {
             memory.relinquish(handle);
+        }
+        if let Some(Work { index, step: Step::Claim, .. }) = work
+            && !self.works.iter().flatten().any(|other| other.index == index && other.step == Step::Claim)
+            && let Some(slot) = self.slots.get_mut(index)
+        {
+            slot.wait.take_if(|wait| wait.pending == Pending::Load);
         }
         if let Some(reader) = self.readers.get_mut(place) {
             reader.reset();

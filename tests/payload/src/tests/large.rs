@@ -8,14 +8,17 @@ use remoteproc_abi::memory_descriptor::Constituent;
 use remoteproc_abi::status::ProcessorState;
 use remoteproc_abi::{FFA_PAGE_SIZE, MAX_RANGES};
 use remoteproc_refusal::Refusal;
-use remoteproc_shim::Progress;
+use remoteproc_shim::{Error, LoadError, Progress};
 
 crate::cases! { "large":
     one_piece_in_slices
     every_page_a_range_of_its_own
     one_page_too_early
+    one_page_that_may_not_be_shared
 }
 
+/// A result (docs/abi.md).
+const ACCESS_DENIED: u32 = 0xFFFF_0001;
 /// Pages of the file.
 const PAGES: usize = 4096;
 /// Most bytes that one request consumes (docs/abi.md, LOAD_FW).
@@ -93,4 +96,27 @@ fn one_page_too_early(context: &mut Context) -> Outcome {
     let outcome = context.client.load(&ranges, file.length, |_| ());
     context.expect_load_refused(outcome, Refusal::SegmentHashMismatch)?;
     context.expect_clear()
+}
+
+/// One page of a later share is not the normal world's: the SPMC denies that share, and the client gives up in mid-load.
+fn one_page_that_may_not_be_shared(context: &mut Context) -> Outcome {
+    let file = context.large()?;
+    let mut ranges = Vec::new();
+    scatter(file, &mut ranges)?;
+    ranges[1000].address = 0x0e30_0000;
+    let mut done = 0;
+    let outcome = context.client.load(&ranges, file.length, |progress| done = progress.done);
+    // An SPMC may share it all the same; then the partition refuses it.
+    let Err(LoadError {
+        error: Error::Tee(_) | Error::Refused { result: ACCESS_DENIED, .. },
+        not_reclaimed: None,
+    }) = outcome
+    else {
+        return Err(failure!("the outcome is {outcome:?}"));
+    };
+    expect_eq!(done, 1000 * FFA_PAGE_SIZE, "the bytes done");
+    context.expect_clear()?;
+    let status = context.client.status().map_err(|error| failure!("{error}"))?;
+    expect_eq!((status.state, status.owner), (ProcessorState::Offline, None), "state and owner");
+    Ok(())
 }

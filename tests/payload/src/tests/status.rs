@@ -82,7 +82,7 @@ fn info(context: &mut Context) -> Outcome {
 fn info_counts_loads_and_handles(context: &mut Context) -> Outcome {
     let large = context.large()?;
     let counts = |context: &mut Context| ask(context, GET_INFO, 0).map(|values| values[3]);
-    let half = large.length / 2 & !0xFFF;
+    let half = (large.length / 2) & !0xFFF;
     let first =
         remoteproc_abi::memory_descriptor::Constituent { page_count: (half / 4096) as u32, ..large.range() };
     let handle = context.share_good(&[first])?;
