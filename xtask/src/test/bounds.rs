@@ -169,6 +169,7 @@ impl Files {
             ("large-p256", large_image::large(&p256)?),
             ("heavy", large_image::heavy(&rsa)?),
             ("heavy-p256", large_image::heavy(&p256)?),
+            ("tangled", large_image::tangled(&p256)?),
             ("rsa-key", modulus.clone()),
             ("p256-key", point.to_vec()),
         ] {
