@@ -170,6 +170,7 @@ impl Files {
             ("large-p256", images::large(&p256)?),
             ("heavy", images::heavy(&rsa)?),
             ("heavy-p256", images::heavy(&p256)?),
+            ("tangled", images::tangled(&p256)?),
             ("rsa-key", modulus.clone()),
             ("p256-key", point.to_vec()),
         ] {

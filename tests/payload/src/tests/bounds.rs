@@ -22,6 +22,7 @@ crate::cases! { "bounds":
     life_rsa_4096
     life_p256
     much_metadata
+    laborious_bytes
     wrong_signature
     wrong_hash
     many_ranges
@@ -189,15 +190,25 @@ fn life_p256(context: &mut Context) -> Outcome {
 /// As much metadata as there may be, and segments that end with a slice.
 fn much_metadata(context: &mut Context) -> Outcome {
     let processor = context.parameters.processor();
-    for name in ["heavy", "heavy-p256"] {
+    for (name, first, again) in [
+        ("heavy", "LOAD_FW, RSA-4096, much metadata", "LOAD_FW of the same image, RSA-4096, much metadata"),
+        ("heavy-p256", "LOAD_FW, P-256, much metadata", "LOAD_FW of the same image, P-256, much metadata"),
+    ] {
         let heavy = context.file(name)?;
-        loads(context, "LOAD_FW, much metadata", heavy)?;
-        loads(context, "LOAD_FW of the same image, much metadata", heavy)?;
+        loads(context, first, heavy)?;
+        loads(context, again, heavy)?;
         succeeds(context, "START_FW, many segments", Request::Start { processor })?;
         succeeds(context, "STOP_FW", Request::Stop { processor, mode: StopMode::Forced })?;
         succeeds(context, "RELEASE_FW", Request::Release { processor })?;
     }
     Ok(())
+}
+
+/// Each byte of the file belongs to all segments, and could begin the resource table's name.
+fn laborious_bytes(context: &mut Context) -> Outcome {
+    let processor = context.parameters.processor();
+    loads(context, "LOAD_FW, laborious bytes", context.file("tangled")?)?;
+    succeeds(context, "RELEASE_FW", Request::Release { processor })
 }
 
 /// Loads a file with one bit changed, which has to be refused so.

@@ -14,6 +14,9 @@ const MOST_HEADERS: usize = 128;
 const MOST_METADATA: usize = 16 << 10;
 /// Bytes that one request hashes.
 const SLICE: usize = 128 << 10;
+/// Bytes of an ELF header, and of a program header.
+const ELF_HEADER: u32 = 52;
+const PROGRAM_HEADER: u32 = 32;
 /// Readable, and readable and executable.
 const READ: u32 = 4;
 const READ_EXECUTE: u32 = 5;
@@ -39,10 +42,17 @@ fn idle_program(bytes: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
-/// A 32-bit Arm ELF file of these segments.
-fn elf(segments: &[Segment]) -> Result<Vec<u8>> {
-    let count = u16::try_from(segments.len())?;
-    let headers = 52 + 32 * segments.len();
+/// A program header's numbers.
+struct Header {
+    address: u32,
+    flags: u32,
+    offset: usize,
+    size: usize,
+}
+
+/// A 32-bit Arm ELF file of these program headers, for PT_LOADs, and of what lies behind them.
+fn elf(headers: &[Header], rest: &[&[u8]]) -> Result<Vec<u8>> {
+    let count = u16::try_from(headers.len())?;
     let mut file = Vec::new();
     file.extend([0x7f, b'E', b'L', b'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     // Executable, for Arm.
@@ -50,31 +60,61 @@ fn elf(segments: &[Segment]) -> Result<Vec<u8>> {
         file.extend(half.to_le_bytes());
     }
     // Version, entry, program headers behind this header, no section headers, no flags.
-    for word in [1, CODE, 52, 0, 0] {
+    for word in [1, CODE, ELF_HEADER, 0, 0] {
         file.extend(word.to_le_bytes());
     }
-    for half in [52, 32, count, 40, 0, 0] {
+    for half in [ELF_HEADER as u16, PROGRAM_HEADER as u16, count, 40, 0, 0] {
         file.extend(half.to_le_bytes());
     }
-    let mut offset = headers;
-    for segment in segments {
-        let (size, address) = (u32::try_from(segment.bytes.len())?, segment.address);
-        for word in [1, u32::try_from(offset)?, address, address, size, size, segment.flags, 4] {
+    for Header { address, flags, offset, size } in headers {
+        let (offset, size) = (u32::try_from(*offset)?, u32::try_from(*size)?);
+        for word in [1, offset, *address, *address, size, size, *flags, 4] {
             file.extend(word.to_le_bytes());
         }
-        offset += segment.bytes.len();
     }
-    for segment in segments {
-        file.extend(&segment.bytes);
-    }
+    rest.iter().for_each(|bytes| file.extend(*bytes));
     Ok(file)
+}
+
+/// Where the bytes behind so many program headers begin.
+fn body(headers: usize) -> usize {
+    ELF_HEADER as usize + PROGRAM_HEADER as usize * headers
+}
+
+/// An ELF file of these segments, one behind the other.
+fn elf_of(segments: &[Segment]) -> Result<Vec<u8>> {
+    let mut offset = body(segments.len());
+    let headers: Vec<Header> = segments
+        .iter()
+        .map(|Segment { address, flags, bytes }| {
+            let header = Header { address: *address, flags: *flags, offset, size: bytes.len() };
+            offset += bytes.len();
+            header
+        })
+        .collect();
+    let bytes: Vec<&[u8]> = segments.iter().map(|segment| segment.bytes.as_slice()).collect();
+    elf(&headers, &bytes)
+}
+
+/// An image whose bytes are as laborious as can be: each of the segments' belongs to all of them, and every byte, of those that
+/// are not loaded too, could be the first of the resource table's name.
+pub fn tangled(key: &impl SigningKey) -> Result<Vec<u8>> {
+    let size = SLICE / 2;
+    let headers: Result<Vec<Header>> = (0..MOST_HEADERS)
+        .map(|index| {
+            let address = CODE + u32::try_from(index * size)?;
+            Ok(Header { address, flags: READ_EXECUTE, offset: body(MOST_HEADERS), size })
+        })
+        .collect();
+    let dots = vec![b'.'; size + 4 * SLICE];
+    Ok(Container::new(Order::Mainline).image(&elf(&headers?, &[&dots])?).sign(key)?)
 }
 
 /// An image that fills all of the private code region, and 64 KiB of the shared one.
 pub fn large(key: &impl SigningKey) -> Result<Vec<u8>> {
     let mut code = pattern(CODE_SIZE);
     idle_program(&mut code)?;
-    let elf = elf(&[
+    let elf = elf_of(&[
         Segment { address: CODE, flags: READ_EXECUTE, bytes: code },
         Segment { address: SHARED, flags: READ, bytes: pattern(SHARED_SIZE) },
     ])?;
@@ -96,7 +136,7 @@ pub fn heavy(key: &impl SigningKey) -> Result<Vec<u8>> {
             Ok(Segment { address, flags: READ_EXECUTE, bytes })
         })
         .collect();
-    let container = Container::new(Order::Mainline).image(&elf(&segments?)?);
+    let container = Container::new(Order::Mainline).image(&elf_of(&segments?)?);
     let plain = container.layout(key.signature_type())?.signed_part(key.signature_length())?.len();
     // Behind a TLV's head, without a pad.
     let room = (MOST_METADATA - plain - key.signature_length() - 8) / 8 * 8;
