@@ -64,12 +64,12 @@ pub mod fixture {
     /// x0 = number of violations so far.
     pub const VIOLATIONS: u32 = 0xc300_0002;
     /// x0 = shares that exist, x1 = shares that the partition holds, x2 = entries of its stage 1 tables that map memory.
-    pub const COUNTS: u32 = 0xc300_0003;
+    pub const COUNTS: u32 = 0xc300_0004;
     /// x1 = the normal-world endpoint in whose name the hypervisor reclaims memory from now on: FFA_MEM_RECLAIM itself names
     /// none. x0 = 0, or -1 for an id that is no normal-world endpoint's.
-    pub const SPEAKER: u32 = 0xc300_0004;
+    pub const SPEAKER: u32 = 0xc300_0005;
     /// x0 = number of preemptions so far, x1 = those while the partition held its RX buffer, x2 = those while it held memory.
-    pub const PREEMPTIONS: u32 = 0xc300_0005;
+    pub const PREEMPTIONS: u32 = 0xc300_0003;
     /// Flag: FFA_MEM_SHARE of any address is accepted, as an SPMC without knowledge of the memory map does.
     pub const LENIENT_ADDRESSES: u64 = 1;
     /// Flag: shares made while it is set are reported to the borrower with the NS attribute clear.

@@ -5,6 +5,7 @@ use crate::machine::{self, Counts, Strictness};
 use crate::parameters::{File, Parameters};
 use crate::transport::Smc;
 use crate::{expect, expect_eq, failure, memory};
+use heapless::Vec;
 use remoteproc_abi::door_d::{Answer, LoadArguments, Request, StopMode};
 use remoteproc_abi::memory_descriptor::{Constituent, write_lend, write_share};
 use remoteproc_abi::result::TeeResult;
@@ -26,6 +27,9 @@ const FFA_MEM_RECLAIM: u32 = 0x8400_0077;
 const FFA_MEM_FRAG_RX: u32 = 0x8400_007A;
 const FFA_MEM_FRAG_TX: u32 = 0x8400_007B;
 
+/// Most shares that a case makes at once.
+const MOST_SHARED: usize = 64;
+
 /// The endpoint that the payload is.
 pub const HYPERVISOR: u16 = 0;
 /// Virtual machines that it may speak for.
@@ -41,6 +45,10 @@ pub struct Context {
     violations: u64,
     /// What it had counted of memory.
     counts: Option<Counts>,
+    /// The case has spoken for a virtual machine.
+    spoken: bool,
+    /// What is shared: by whom, and the handle.
+    shared: Vec<(u16, u64), MOST_SHARED>,
     /// The case has made the partition fail: there is nothing to release, and no clean load.
     pub dead: bool,
 }
@@ -52,7 +60,15 @@ impl Context {
         let tee = FfaTee::connect(Smc::default(), buffers)
             .map_err(|error| Text::of(format_args!("connecting: {error}")))?;
         let client = Remoteproc::new(tee, parameters.processor());
-        Ok(Self { client, parameters, violations: 0, counts: None, dead: false })
+        Ok(Self {
+            client,
+            parameters,
+            violations: 0,
+            counts: None,
+            spoken: false,
+            dead: false,
+            shared: Vec::new(),
+        })
     }
 
     /// Before a case.
@@ -66,6 +82,7 @@ impl Context {
     pub fn expect_nothing_held(&mut self) -> Outcome {
         self.speak_as(HYPERVISOR)?;
         self.expect_counts(0, 0)?;
+        expect_eq!(self.shared.len(), 0, "the number of shares that were not taken back");
         expect_eq!(machine::counts(), self.counts, "what the SPMC counts");
         Ok(())
     }
@@ -77,18 +94,25 @@ impl Context {
             return self.expect_rules_kept();
         }
         // Whatever the case has left to a virtual machine.
-        for endpoint in MACHINES {
-            if self.speak_as(endpoint).is_ok() {
-                let _ = self.client.stop(StopMode::Forced);
-                let _ = self.client.release();
-            }
+        let machines = if self.spoken { &MACHINES[..] } else { &[] };
+        for &endpoint in machines {
+            self.speak_as(endpoint)?;
+            let _ = self.client.stop(StopMode::Forced);
+            let _ = self.client.release();
         }
         self.client.tee().transport().storm = None;
         self.speak_as(HYPERVISOR)?;
+        self.spoken = false;
         // Refused where a load is under way; the release below is what counts.
         let _ = self.client.stop(StopMode::Forced);
         self.client.release().map_err(|error| failure!("release: {error}"))?;
         self.expect_counts(0, 0)?;
+        // A case that went well has left none.
+        while let Some((owner, handle)) = self.shared.pop() {
+            self.speak_as(owner)?;
+            self.reclaim(handle)?;
+        }
+        self.speak_as(HYPERVISOR)?;
         self.expect_clear()?;
         if let Ok(sample) = self.sample() {
             self.load(sample).map_err(|error| failure!("a clean load: {error}"))?;
@@ -142,6 +166,7 @@ impl Context {
             ))));
         }
         self.client.tee().speak_for(endpoint);
+        self.spoken |= endpoint != HYPERVISOR;
         Ok(())
     }
 
@@ -255,7 +280,12 @@ impl Context {
         expect!(self.client.tee().buffers().write(descriptor), "the descriptor exceeds the TX buffer");
         let length = descriptor.len() as u64;
         let answer = self.try_call(function, &[length, length])?;
-        Ok(answer.map(|answer| answer[3] << 32 | answer[2] & 0xFFFF_FFFF))
+        let handle = answer.map(|answer| answer[3] << 32 | answer[2] & 0xFFFF_FFFF);
+        if let Ok(handle) = handle {
+            let owner = self.client.tee().own_id();
+            self.shared.push((owner, handle)).map_err(|_| failure!("more than {MOST_SHARED} shares"))?;
+        }
+        Ok(handle)
     }
 
     /// Shares ranges that the SPMC has to take.
@@ -338,6 +368,9 @@ impl Context {
     /// Asks for memory back.
     pub fn try_reclaim(&mut self, handle: u64) -> Outcome<Result<(), Status>> {
         let answer = self.try_call(FFA_MEM_RECLAIM, &[handle & 0xFFFF_FFFF, handle >> 32])?;
+        if answer.is_ok() {
+            self.shared.retain(|(_, shared)| *shared != handle);
+        }
         Ok(answer.map(drop))
     }
 

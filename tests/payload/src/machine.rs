@@ -10,11 +10,11 @@ const FIXTURE_SET: u32 = 0xC300_0001;
 /// Asks the SPMC fixture for the number of violations so far.
 const FIXTURE_VIOLATIONS: u32 = 0xC300_0002;
 /// Asks it for the number of preemptions so far.
-const FIXTURE_PREEMPTIONS: u32 = 0xC300_0005;
+const FIXTURE_PREEMPTIONS: u32 = 0xC300_0003;
 /// Asks the SPMC fixture what is shared and mapped.
-const FIXTURE_COUNTS: u32 = 0xC300_0003;
+const FIXTURE_COUNTS: u32 = 0xC300_0004;
 /// Tells the SPMC fixture in whose name memory is reclaimed.
-const FIXTURE_SPEAKER: u32 = 0xC300_0004;
+const FIXTURE_SPEAKER: u32 = 0xC300_0005;
 
 /// A moment, in ticks of the system counter.
 #[derive(Clone, Copy)]
@@ -107,12 +107,12 @@ pub fn set_strictness(strictness: Strictness) -> bool {
         Strictness::AnyUuid => 4,
         Strictness::Preempting => 8,
     };
-    fixture(FIXTURE_SET, flags)[0] == 0
+    fixture(FIXTURE_SET, flags) == 0
 }
 
 /// Returns how many violations of the specification the fixture has seen.
 pub fn violations() -> u64 {
-    fixture(FIXTURE_VIOLATIONS, 0)[0]
+    fixture(FIXTURE_VIOLATIONS, 0)
 }
 
 /// What the SPMC fixture knows of memory that changes hands.
@@ -128,14 +128,14 @@ pub struct Counts {
 
 /// Returns what the fixture counts; `None` if the SPMC is another one.
 pub fn counts() -> Option<Counts> {
-    let [shared, retrieved, mapped, ..] = fixture(FIXTURE_COUNTS, 0);
+    let [shared, retrieved, mapped, ..] = smccc::smc64(FIXTURE_COUNTS, [0; 17]);
     // What SMCCC answers for an unknown function.
     (shared != u64::MAX).then_some(Counts { shared, retrieved, mapped })
 }
 
 /// Has memory reclaimed in this endpoint's name. False: the SPMC has no such control.
 pub fn set_speaker(endpoint: u16) -> bool {
-    fixture(FIXTURE_SPEAKER, endpoint.into())[0] == 0
+    fixture(FIXTURE_SPEAKER, endpoint.into()) == 0
 }
 
 /// How often the fixture has preempted the partition.
@@ -151,12 +151,12 @@ pub struct Preemptions {
 
 /// Returns how often the fixture has preempted the partition.
 pub fn preemptions() -> Preemptions {
-    let [all, receiving, holding, ..] = fixture(FIXTURE_PREEMPTIONS, 0);
+    let [all, receiving, holding, ..] = smccc::smc64(FIXTURE_PREEMPTIONS, [0; 17]);
     Preemptions { all, receiving, holding }
 }
 
-fn fixture(function: u32, argument: u64) -> [u64; 18] {
+fn fixture(function: u32, argument: u64) -> u64 {
     let mut arguments = [0; 17];
     arguments[0] = argument;
-    smccc::smc64(function, arguments)
+    smccc::smc64(function, arguments)[0]
 }

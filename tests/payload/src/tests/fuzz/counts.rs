@@ -9,8 +9,9 @@ use remoteproc_refusal::Refusal;
 /// How often each command and each refusal has to be seen.
 const ENOUGH: u32 = 20;
 
-/// The refusals that messages alone can provoke, with the memory that the case prepares. The others need an image with a mistake
-/// inside its signature, or hardware that fails.
+/// The refusals that messages provoke with the memory that the case prepares. Of the others, most need an image with a mistake inside
+/// its signature; those about resource tables also come from section headers, which are not signed, and have tests on the host. The
+/// rest needs hardware that fails, or an SPMC that describes memory wrongly.
 const REACHABLE: [Refusal; 39] = [
     Refusal::TooShort,
     Refusal::BadMagic,
