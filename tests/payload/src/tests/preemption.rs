@@ -132,10 +132,10 @@ fn interrupts_wait_by_default(context: &mut Context) -> Outcome {
 
 /// Every request is answered right, once, wherever the interrupts fall.
 fn load_start_stop_release(context: &mut Context) -> Outcome {
+    preempting(context)?;
     let firmware = context.firmware()?;
     let quiet = whole_life(context, firmware, true)?;
     let before = machine::preemptions();
-    preempting(context)?;
     begin(context, ANYWHERE, u32::MAX);
     for round in 0..ROUNDS {
         let stormy = whole_life(context, firmware, round < 3)?;
@@ -178,6 +178,7 @@ fn timed(context: &mut Context, handle: u64, total: u64) -> Outcome<u64> {
 /// over all of it, until `done` says that it is enough.
 fn sweep(context: &mut Context, before: u32, done: impl Fn(Preemptions) -> bool) -> Outcome<Preemptions> {
     const MOMENTS: u64 = 60;
+    preempting(context)?;
     let sample = context.sample()?;
     let (handle, total) = (context.share_good(&[sample.range()])?, sample.length);
     let mut ticks = 0;
@@ -188,7 +189,6 @@ fn sweep(context: &mut Context, before: u32, done: impl Fn(Preemptions) -> bool)
         ticks = timed(context, handle, total)?;
         context.client.release().map_err(|error| failure!("{error}"))?;
     }
-    preempting(context)?;
     let counted = machine::preemptions();
     begin(context, Delays { first: 1, step: 1, last: 1 }, 0);
     let mut rounds = 0;
@@ -240,11 +240,11 @@ fn all_of_the_signature_check(context: &mut Context) -> Outcome {
 
 /// A wrong signature and a wrong segment.
 fn refused_images_stay_refused(context: &mut Context) -> Outcome {
+    preempting(context)?;
     let sample = context.sample()?;
     let copy = File { address: memory::SCRATCH.start, ..sample };
     memory::copy(sample.address, copy.address, sample.length);
     let signature = metadata_length(copy)? - 1;
-    preempting(context)?;
     begin(context, ANYWHERE, u32::MAX);
     for _ in 0..ROUNDS {
         let mut byte = [0];
@@ -289,9 +289,9 @@ fn preempted_load(context: &mut Context, handle: u64, total: u64) -> Outcome<()>
 
 /// While a request is interrupted, nobody gets another one in, or the memory out.
 fn everybody_else_waits(context: &mut Context) -> Outcome {
+    preempting(context)?;
     let sample = context.sample()?;
     let (handle, total) = (context.share_good(&[sample.range()])?, sample.length);
-    preempting(context)?;
     begin(context, ANYWHERE, 0);
     preempted_load(context, handle, total)?;
     let partition = u64::from(context.client.tee().service().partition);
@@ -340,8 +340,8 @@ fn everybody_else_waits(context: &mut Context) -> Outcome {
 
 /// A client that gives up in the middle of a request gets its memory back, and the next answer is the next request's.
 fn given_up_requests_let_go(context: &mut Context) -> Outcome {
-    let sample = context.sample()?;
     preempting(context)?;
+    let sample = context.sample()?;
     let before = machine::preemptions();
     let mut given_up = 0;
     for round in 0..ROUNDS {
@@ -370,6 +370,7 @@ fn given_up_requests_let_go(context: &mut Context) -> Outcome {
 
 /// The SIMD registers of the two worlds: the partition's never show, and the client's are as it left them.
 fn vector_registers_stay_apart(context: &mut Context) -> Outcome {
+    preempting(context)?;
     let sample = context.sample()?;
     let (handle, total) = (context.share_good(&[sample.range()])?, sample.length);
     let (partition, target) = (u64::from(context.client.tee().service().partition), target(context));
@@ -378,7 +379,6 @@ fn vector_registers_stay_apart(context: &mut Context) -> Outcome {
     let mut request = [0; 18];
     request[..3].copy_from_slice(&[REQUEST_64.into(), partition, 0]);
     request[3..8].copy_from_slice(&payload);
-    preempting(context)?;
     begin(context, ANYWHERE, u32::MAX);
     for round in 0..ROUNDS {
         let mut registers = request;
