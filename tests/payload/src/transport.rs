@@ -2,6 +2,7 @@
 use crate::interrupts::Storm;
 use crate::machine;
 use arm_ffa::FuncId;
+use core::arch::asm;
 use remoteproc_shim::ffa::{FfaTransport, Registers};
 
 /// An answer that breaks a rule.
@@ -162,5 +163,69 @@ impl FfaTransport for Smc {
 
     fn pause(&mut self) {
         machine::wait_microseconds(50);
+    }
+}
+
+/// Makes one call with these values in q0 to q31, and replaces them by what is there afterwards.
+pub fn call_with_vectors(registers: &mut Registers, vectors: &mut [u128; 32]) {
+    // SAFETY: an SMC that keeps FF-A's convention changes x0 to x17 alone, all named here; the SIMD registers are clobbered by the ABI
+    // named here; x20 points to 512 bytes, aligned, that are read before and written after the call.
+    unsafe {
+        asm!(
+            "ldp q0, q1, [x20, #0]",
+            "ldp q2, q3, [x20, #32]",
+            "ldp q4, q5, [x20, #64]",
+            "ldp q6, q7, [x20, #96]",
+            "ldp q8, q9, [x20, #128]",
+            "ldp q10, q11, [x20, #160]",
+            "ldp q12, q13, [x20, #192]",
+            "ldp q14, q15, [x20, #224]",
+            "ldp q16, q17, [x20, #256]",
+            "ldp q18, q19, [x20, #288]",
+            "ldp q20, q21, [x20, #320]",
+            "ldp q22, q23, [x20, #352]",
+            "ldp q24, q25, [x20, #384]",
+            "ldp q26, q27, [x20, #416]",
+            "ldp q28, q29, [x20, #448]",
+            "ldp q30, q31, [x20, #480]",
+            "smc #0",
+            "stp q0, q1, [x20, #0]",
+            "stp q2, q3, [x20, #32]",
+            "stp q4, q5, [x20, #64]",
+            "stp q6, q7, [x20, #96]",
+            "stp q8, q9, [x20, #128]",
+            "stp q10, q11, [x20, #160]",
+            "stp q12, q13, [x20, #192]",
+            "stp q14, q15, [x20, #224]",
+            "stp q16, q17, [x20, #256]",
+            "stp q18, q19, [x20, #288]",
+            "stp q20, q21, [x20, #320]",
+            "stp q22, q23, [x20, #352]",
+            "stp q24, q25, [x20, #384]",
+            "stp q26, q27, [x20, #416]",
+            "stp q28, q29, [x20, #448]",
+            "stp q30, q31, [x20, #480]",
+            in("x20") vectors.as_mut_ptr(),
+            inout("x0") registers[0],
+            inout("x1") registers[1],
+            inout("x2") registers[2],
+            inout("x3") registers[3],
+            inout("x4") registers[4],
+            inout("x5") registers[5],
+            inout("x6") registers[6],
+            inout("x7") registers[7],
+            inout("x8") registers[8],
+            inout("x9") registers[9],
+            inout("x10") registers[10],
+            inout("x11") registers[11],
+            inout("x12") registers[12],
+            inout("x13") registers[13],
+            inout("x14") registers[14],
+            inout("x15") registers[15],
+            inout("x16") registers[16],
+            inout("x17") registers[17],
+            clobber_abi("C"),
+            options(nostack)
+        );
     }
 }

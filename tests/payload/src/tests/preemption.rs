@@ -7,6 +7,7 @@ use crate::interrupts::{Delays, Storm};
 use crate::machine::{self, Preemptions, Strictness};
 use crate::observe;
 use crate::parameters::File;
+use crate::transport::call_with_vectors;
 use crate::{expect, expect_eq, failure, memory, say};
 use remoteproc_abi::door_d::{Answer, LoadArguments, Request, StopMode};
 use remoteproc_abi::result::TeeResult;
@@ -22,6 +23,7 @@ crate::cases! { "preemption":
     refused_images_stay_refused
     everybody_else_waits
     given_up_requests_let_go
+    vector_registers_stay_apart
 }
 
 const FFA_ERROR: u32 = 0x8400_0060;
@@ -130,10 +132,10 @@ fn interrupts_wait_by_default(context: &mut Context) -> Outcome {
 
 /// Every request is answered right, once, wherever the interrupts fall.
 fn load_start_stop_release(context: &mut Context) -> Outcome {
+    preempting(context)?;
     let firmware = context.firmware()?;
     let quiet = whole_life(context, firmware, true)?;
     let before = machine::preemptions();
-    preempting(context)?;
     begin(context, ANYWHERE, u32::MAX);
     for round in 0..ROUNDS {
         let stormy = whole_life(context, firmware, round < 3)?;
@@ -176,6 +178,7 @@ fn timed(context: &mut Context, handle: u64, total: u64) -> Outcome<u64> {
 /// over all of it, until `done` says that it is enough.
 fn sweep(context: &mut Context, before: u32, done: impl Fn(Preemptions) -> bool) -> Outcome<Preemptions> {
     const MOMENTS: u64 = 60;
+    preempting(context)?;
     let sample = context.sample()?;
     let (handle, total) = (context.share_good(&[sample.range()])?, sample.length);
     let mut ticks = 0;
@@ -186,7 +189,6 @@ fn sweep(context: &mut Context, before: u32, done: impl Fn(Preemptions) -> bool)
         ticks = timed(context, handle, total)?;
         context.client.release().map_err(|error| failure!("{error}"))?;
     }
-    preempting(context)?;
     let counted = machine::preemptions();
     begin(context, Delays { first: 1, step: 1, last: 1 }, 0);
     let mut rounds = 0;
@@ -238,11 +240,11 @@ fn all_of_the_signature_check(context: &mut Context) -> Outcome {
 
 /// A wrong signature and a wrong segment.
 fn refused_images_stay_refused(context: &mut Context) -> Outcome {
+    preempting(context)?;
     let sample = context.sample()?;
     let copy = File { address: memory::SCRATCH.start, ..sample };
     memory::copy(sample.address, copy.address, sample.length);
     let signature = metadata_length(copy)? - 1;
-    preempting(context)?;
     begin(context, ANYWHERE, u32::MAX);
     for _ in 0..ROUNDS {
         let mut byte = [0];
@@ -287,9 +289,9 @@ fn preempted_load(context: &mut Context, handle: u64, total: u64) -> Outcome<()>
 
 /// While a request is interrupted, nobody gets another one in, or the memory out.
 fn everybody_else_waits(context: &mut Context) -> Outcome {
+    preempting(context)?;
     let sample = context.sample()?;
     let (handle, total) = (context.share_good(&[sample.range()])?, sample.length);
-    preempting(context)?;
     begin(context, ANYWHERE, 0);
     preempted_load(context, handle, total)?;
     let partition = u64::from(context.client.tee().service().partition);
@@ -338,8 +340,8 @@ fn everybody_else_waits(context: &mut Context) -> Outcome {
 
 /// A client that gives up in the middle of a request gets its memory back, and the next answer is the next request's.
 fn given_up_requests_let_go(context: &mut Context) -> Outcome {
-    let sample = context.sample()?;
     preempting(context)?;
+    let sample = context.sample()?;
     let before = machine::preemptions();
     let mut given_up = 0;
     for round in 0..ROUNDS {
@@ -364,4 +366,51 @@ fn given_up_requests_let_go(context: &mut Context) -> Outcome {
     say!("info {given_up} requests were given up, {} preemptions", since(before).all);
     expect!(given_up >= 10, "only {given_up} requests were given up");
     nothing_to_resume(context)
+}
+
+/// The SIMD registers of the two worlds: the partition's never show, and the client's are as it left them.
+fn vector_registers_stay_apart(context: &mut Context) -> Outcome {
+    preempting(context)?;
+    let sample = context.sample()?;
+    let (handle, total) = (context.share_good(&[sample.range()])?, sample.length);
+    let (partition, target) = (u64::from(context.client.tee().service().partition), target(context));
+    let arguments = LoadArguments { handle, total, offset: 0, lent: false, one_call: false };
+    let payload = Request::Load { processor: context.parameters.processor(), arguments }.encode();
+    let mut request = [0; 18];
+    request[..3].copy_from_slice(&[REQUEST_64.into(), partition, 0]);
+    request[3..8].copy_from_slice(&payload);
+    begin(context, ANYWHERE, u32::MAX);
+    for round in 0..ROUNDS {
+        let mut registers = request;
+        loop {
+            let value = u128::from(round + 1) * 0x0101_0101_0101_0101_0101_0101;
+            let before: [u128; 32] = core::array::from_fn(|index| value << (index % 8) | index as u128);
+            let mut after = before;
+            storm(context)?.arm();
+            call_with_vectors(&mut registers, &mut after);
+            let changed = (0..32).find(|&index| before[index] != after[index]);
+            expect_eq!(changed, None, "the SIMD register that a call has changed");
+            if registers[0] as u32 != FFA_INTERRUPT {
+                storm(context)?.disarm();
+                break;
+            }
+            expect!(storm(context)?.take(), "the timer's interrupt is not pending");
+            registers = [0; 18];
+            registers[..2].copy_from_slice(&[FFA_RUN.into(), target]);
+        }
+        expect_eq!(registers[0] as u32, RESPONSE_64, "the answer");
+        let answer = Answer::decode(&[registers[3], registers[4], registers[5], registers[6], registers[7]]);
+        if answer.tee_result() != Some(TeeResult::InProgress) {
+            expect_eq!(answer.tee_result(), Some(TeeResult::Success), "the result");
+            context.client.release().map_err(|error| failure!("{error}"))?;
+            if storm(context)?.preempted >= ENOUGH / 2 {
+                break;
+            }
+        }
+    }
+    let (preempted, _) = end(context)?;
+    expect!(preempted >= ENOUGH / 2, "only {preempted} preemptions");
+    // A round may have ended in the middle of a load.
+    context.client.release().map_err(|error| failure!("{error}"))?;
+    context.reclaim(handle)
 }
