@@ -17,6 +17,7 @@ use crate::metadata::Metadata;
 use crate::plan::Plan;
 use crate::provider::{Destination, Hasher, Provider, TrustedKey};
 use crate::sections::TableHint;
+use crate::signature::Prepared;
 use crate::target::{Access, BootSecurity, Target};
 use crate::verification::Verification;
 use crate::{resource_table, signature};
@@ -79,10 +80,8 @@ pub struct Reader<H: Hasher> {
     total: u64,
     position: u64,
     metadata: Metadata,
-    /// Hash of what the signature covers, once it was taken.
-    signed_hash: Option<[u8; 32]>,
-    /// Index of the trusted key to try next.
-    next_key: usize,
+    /// What the check of the signature needs, once that was looked up.
+    prepared: Option<Prepared>,
     plan: Plan,
     elf: Elf,
     /// Index of the image that is taken now.
@@ -109,8 +108,7 @@ impl<H: Hasher> Reader<H> {
             total: 0,
             position: 0,
             metadata: Metadata::new(),
-            signed_hash: None,
-            next_key: 0,
+            prepared: None,
             plan: Plan::new(),
             elf: Elf::new(),
             image: 0,
@@ -126,8 +124,7 @@ impl<H: Hasher> Reader<H> {
         self.total = 0;
         self.position = 0;
         self.metadata.reset();
-        self.signed_hash = None;
-        self.next_key = 0;
+        self.prepared = None;
         self.plan.reset();
         self.elf.begin(0, 0, 0);
         self.image = 0;
@@ -222,25 +219,36 @@ impl<H: Hasher> Reader<H> {
         provider: &P,
         keys: &[TrustedKey<'_>],
     ) -> Result<Option<Signer>, Rejection> {
-        self.expect(Stage::Metadata)?;
-        if !self.metadata.is_complete() {
+        self.prepare_authentication(provider, keys)?;
+        let Some(prepared) = &mut self.prepared else {
             return self.settle(Err(Rejection::whole(Refusal::CallOutOfOrder)));
-        }
-        self.hash_signed(provider);
-        let digest = self.signed_hash.unwrap_or_default();
-        let result = signature::try_next(&self.metadata, &digest, provider, keys, &mut self.next_key);
+        };
+        let result = signature::try_next(&self.metadata, provider, keys, prepared);
         if matches!(result, Ok(Some(_))) {
             self.stage = Stage::Authenticated;
         }
         self.settle(result)
     }
 
-    /// Hashes what the signature covers, ahead of [`Self::authenticate_next`], which does it otherwise. Does nothing before
-    /// [`Self::metadata_complete`].
-    pub fn hash_signed<P: Provider<Hasher = H>>(&mut self, provider: &P) {
-        if self.signed_hash.is_none() && self.metadata.is_complete() {
-            self.signed_hash = Some(signature::hash_signed(&self.metadata, provider));
+    /// Does what [`Self::authenticate_next`] does otherwise before its first check: hashes the metadata, and sees whether any key could
+    /// have made the signature.
+    ///
+    /// # Errors
+    /// Those of [`Self::authenticate`], but `SIGNATURE_INVALID`.
+    pub fn prepare_authentication<P: Provider<Hasher = H>>(
+        &mut self,
+        provider: &P,
+        keys: &[TrustedKey<'_>],
+    ) -> Result<(), Rejection> {
+        self.expect(Stage::Metadata)?;
+        if !self.metadata.is_complete() {
+            return self.settle(Err(Rejection::whole(Refusal::CallOutOfOrder)));
         }
+        if self.prepared.is_none() {
+            let prepared = signature::prepare(&self.metadata, provider, keys);
+            self.prepared = Some(self.settle(prepared)?);
+        }
+        Ok(())
     }
 
     /// Makes the plan from the signed table: which bytes go where, and where the processor boots.

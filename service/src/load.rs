@@ -327,7 +327,7 @@ impl<M: Machine> Service<'_, M> {
             Step::Metadata if reader.metadata_complete() => {
                 if !only_the_same {
                     // Here, where it fits into what a slice has left, and not beside the signature check.
-                    reader.hash_signed(self.machine.crypto());
+                    reader.prepare_authentication(self.machine.crypto(), &self.board.keys)?;
                     budget.spend(usize::try_from(reader.position()).unwrap_or(usize::MAX));
                 }
                 Step::Authenticate

@@ -21,8 +21,6 @@ fn panic(_: &PanicInfo<'_>) -> ! {
             "mov x0, sp",
             "msr spsel, #1",
             "mov sp, x1",
-            "mov x29, xzr",
-            "mov x30, xzr",
             "b {panicked}",
             in("x1") layout::exception_stack().end,
             panicked = sym panicked,

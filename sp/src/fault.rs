@@ -1,13 +1,14 @@
 //! Faults on request, only in a partition built with the feature `fault-injection`, for the tests of the end (`dead.rs`).
 //!
 //! Command 0xFA17 of door D, which is none of the ABI's: x4 = way to fail (1 panic, 2 data abort, 3 instruction abort, 4 undefined
-//! instruction, 5 overflow of the stack, 6 heap used up), x5 = point to fail at (1 in this request, 2 the next read of client memory,
-//! 3 the next write into a processor's memory, 4 the next read of it, 5 the next request of door T), x6 = 1: fail once more in
-//! the same way while dying. Answered with 0 where nothing has failed yet, with all ones for numbers that mean nothing.
+//! instruction, 5 overflow of the stack, 6 heap used up, 7 panic with nearly no stack left), x5 = point to fail at (1 in this request,
+//! 2 the next read of client memory, 3 the next write into a processor's memory, 4 the next read of it, 5 the next request of door
+//! T, 6 the next change of the copy window, 7 the next copy through it), x6 = 1: fail once more in the same way while dying. Answered with 0 where nothing has failed yet, with all ones for numbers that mean nothing.
 //!
 //! An SError can't be provoked here: the partition masks it, and nothing below the SPMC can raise one.
 extern crate alloc;
 
+use crate::memory::layout;
 use core::arch::asm;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,9 @@ use remoteproc_abi::door_d::Registers;
 const COMMAND: u64 = 0xFA17;
 /// No fault is due.
 const NONE: u64 = 0;
+
+/// What is left of the stack for a panic that comes late, bytes.
+const ROOM: usize = 512;
 
 /// Where a fault can be due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +36,12 @@ pub enum Point {
     RemoteRead = 4,
     /// A 32-bit request is being answered.
     DoorT = 5,
+    /// The copy window is about to be mapped, with the lock on the translation tables held.
+    Tables = 6,
+    /// The copy window shows client memory.
+    Window = 7,
     /// The partition is dying, and about to hold a processor.
-    Dying = 6,
+    Dying = 8,
 }
 
 /// Where a fault is due, and which; for each of the two that can be.
@@ -45,7 +53,7 @@ pub fn command(request: &Registers) -> Option<Registers> {
     if command != COMMAND {
         return None;
     }
-    let known = (1..=6).contains(&kind) && (1..=5).contains(&point) && again <= 1;
+    let known = (1..=7).contains(&kind) && (1..=7).contains(&point) && again <= 1;
     if !known {
         return Some([u64::MAX, 0, 0, 0, 0]);
     }
@@ -88,7 +96,10 @@ fn fail(kind: u64) {
         // SAFETY: an instruction that is defined to be undefined; it faults.
         4 => unsafe { asm!("udf #0", options(noreturn)) },
         5 => {
-            overflow(0);
+            overflow(0, 0);
+        }
+        7 => {
+            overflow(0, layout::stack().start.saturating_add(ROOM));
         }
         6 => loop {
             black_box(alloc::vec![0u8; 1024].leak());
@@ -97,13 +108,16 @@ fn fail(kind: u64) {
     }
 }
 
-/// Uses the stack up.
+/// Uses the stack up; panics when it gets below an address.
 #[inline(never)]
-fn overflow(depth: u64) -> u64 {
+#[allow(clippy::panic, reason = "that is what is asked for")]
+fn overflow(depth: u64, end: usize) -> u64 {
     let mut room = [depth; 32];
-    black_box(&mut room);
+    if black_box(&mut room).as_ptr().addr() < end {
+        panic!();
+    }
     if depth == u64::MAX {
         return 0;
     }
-    overflow(black_box(depth.wrapping_add(1))).wrapping_add(room[0])
+    overflow(black_box(depth.wrapping_add(1)), end).wrapping_add(room[0])
 }

@@ -29,6 +29,9 @@ crate::cases! { "faults":
     stack_overflow_while_claimed
     stack_overflow_again_while_dying
     heap_used_up_while_hashing
+    panic_with_the_tables_locked
+    data_abort_with_the_window_mapped
+    panic_at_the_end_of_the_stack
 }
 
 /// The command that plans a fault, ways to fail, and points to fail at.
@@ -39,11 +42,14 @@ const INSTRUCTION_ABORT: u64 = 3;
 const UNDEFINED_INSTRUCTION: u64 = 4;
 const STACK_OVERFLOW: u64 = 5;
 const HEAP_USED_UP: u64 = 6;
+const LATE_PANIC: u64 = 7;
 const NOW: u64 = 1;
 const CLIENT_READ: u64 = 2;
 const REMOTE_WRITE: u64 = 3;
 const REMOTE_READ: u64 = 4;
 const DOOR_T: u64 = 5;
+const TABLES: u64 = 6;
+const WINDOW: u64 = 7;
 
 /// TARGET_DEAD (docs/abi.md), and the TS-RPC status of a partition that has died.
 const TARGET_DEAD: u64 = 0xFFFF_3024;
@@ -274,4 +280,17 @@ fn stack_overflow_again_while_dying(context: &mut Context) -> Outcome {
 
 fn heap_used_up_while_hashing(context: &mut Context) -> Outcome {
     fails_in_load(context, HEAP_USED_UP, REMOTE_READ)
+}
+
+fn panic_with_the_tables_locked(context: &mut Context) -> Outcome {
+    fails_in_load(context, PANIC, TABLES)
+}
+
+fn data_abort_with_the_window_mapped(context: &mut Context) -> Outcome {
+    fails_in_load(context, DATA_ABORT, WINDOW)
+}
+
+/// The end needs more stack than is left, and has it.
+fn panic_at_the_end_of_the_stack(context: &mut Context) -> Outcome {
+    fails_while_starting(context, LATE_PANIC, false)
 }
