@@ -9,10 +9,10 @@ use remoteproc_refusal::Refusal;
 /// How often each command and each refusal has to be seen.
 const ENOUGH: u32 = 20;
 
-/// The refusals that messages provoke with the memory that the case prepares. Of the others, most need an image with a mistake inside
-/// its signature; those about resource tables also come from section headers, which are not signed, and have tests on the host. The
-/// rest needs hardware that fails, or an SPMC that describes memory wrongly.
-const REACHABLE: [Refusal; 39] = [
+/// The refusals that messages provoke with the memory that the case prepares: what is not signed in it may be anything. Of the others,
+/// most need an image with a mistake inside its signature. The rest needs hardware that fails, or an SPMC that describes memory
+/// wrongly or takes addresses that are none.
+const REACHABLE: [Refusal; 47] = [
     Refusal::TooShort,
     Refusal::BadMagic,
     Refusal::BadVersion,
@@ -52,6 +52,14 @@ const REACHABLE: [Refusal; 39] = [
     Refusal::MetadataSlotsFull,
     Refusal::ShareTooSmall,
     Refusal::HandleInUse,
+    Refusal::SignatureLength,
+    Refusal::TooManySections,
+    Refusal::ResourceTableTwice,
+    Refusal::ResourceTableOutside,
+    Refusal::ResourceTableNotShared,
+    Refusal::ResourceTableMisaligned,
+    Refusal::ResourceTableMalformed,
+    Refusal::ResourceEntryMalformed,
 ];
 
 /// Numbers of answers.

@@ -31,6 +31,8 @@ impl Item {
 
 /// The endpoint that the manifest of the system tests lets load in one call.
 pub const ONE_CALLER: u16 = 1;
+/// Copies of an image whose damage is told late or once in a load, so that all are seen often enough.
+const COPIES: usize = 2;
 /// Bytes between two copies in the scratch memory.
 const STEP: u64 = 1 << 20;
 /// Bytes of metadata that the partition has room for.
@@ -39,7 +41,7 @@ const METADATA_ROOM: u32 = 16 << 10;
 const HEADER: u64 = 20;
 
 /// The handles.
-pub struct Pool(Vec<Item, 48>);
+pub struct Pool(Vec<Item, 64>);
 
 impl Pool {
     /// Makes them.
@@ -87,8 +89,7 @@ impl Pool {
             pool.share(context, damaged)?;
         }
         // A SIGNTYPE that is missing, unknown, or of no key. An image that is no ELF file, its headers elsewhere, others or fewer,
-        // and a wrong byte in its first segment. These are told late or once in a load: twice as many, so that all are seen often
-        // enough.
+        // and a wrong byte in its first segment.
         let image = super::super::flips::metadata_length(sample)?;
         let headers = image + u64::from(memory::read_word(sample.address + image + 28));
         let segment = image + u64::from(memory::read_word(sample.address + headers + 4));
@@ -103,12 +104,13 @@ impl Pool {
             (headers + 20, &[0x55; 4]),
             (segment, &[0x55; 8]),
         ] {
-            for _ in 0..2 {
+            for _ in 0..COPIES {
                 let damaged = copy(sample);
                 memory::write(damaged.address + offset, bytes);
                 pool.share(context, damaged)?;
             }
         }
+        pool.share_damaged_sections(context, &mut copy, sample)?;
         // TLVs that take more room than there is, and lengths that add up.
         let mut large = copy(sample);
         let tlvs = memory::read_word(large.address + 8);
@@ -138,6 +140,69 @@ impl Pool {
             pool.add(Item::new(HYPERVISOR, handle?, sample))?;
         }
         Ok(pool)
+    }
+
+    /// Images whose section headers, which nobody signs, were changed: too many of them, two tables, a table elsewhere, a table that
+    /// is none. And a signature's length that fits no key.
+    fn share_damaged_sections(
+        &mut self,
+        context: &mut Context,
+        copy: &mut impl FnMut(File) -> File,
+        sample: File,
+    ) -> Outcome {
+        let image = super::super::flips::metadata_length(sample)?;
+        let word = |offset: u64| memory::read_word(sample.address + image + offset);
+        let sections = u64::from(word(32));
+        let count = u64::from(word(48) & 0xFFFF);
+        // Addresses of segments in the order of their program headers: private, private and executable, shared, the table's.
+        let program_headers = u64::from(word(28));
+        let segment = |index: u64| word(program_headers + 32 * index + 12);
+        let table = segment(3);
+        let header = |index: u64| sections + 40 * index;
+        let of_table =
+            (0..count).map(header).find(|header| word(header + 12) == table && word(header + 20) > 0);
+        let of_table = of_table.ok_or_else(|| failure!("the sample has no section for its table"))?;
+        let size = word(of_table + 20);
+        let place = |address: u32, size: u32| {
+            let [a, b, c, d] = address.to_le_bytes();
+            let [e, f, g, h] = size.to_le_bytes();
+            // Address, offset (which nobody reads), size.
+            [a, b, c, d, 0, 0, 0, 0, e, f, g, h]
+        };
+        for damage in [
+            place(segment(1), 16),
+            place(segment(0), 16),
+            place(table + 2, size - 4),
+            place(table + 4, size - 4),
+            place(table, size / 2),
+        ] {
+            for _ in 0..COPIES {
+                let damaged = copy(sample);
+                memory::write(damaged.address + image + of_table + 12, &damage);
+                self.share(context, damaged)?;
+            }
+        }
+        for _ in 0..COPIES {
+            // The section before it has its name, too.
+            let twice = copy(sample);
+            memory::write(twice.address + image + of_table - 40, &word(of_table).to_le_bytes());
+            self.share(context, twice)?;
+            // Section headers over all of the file, and something in its gaps that looks like many.
+            let many = copy(sample);
+            for gap in [0x100..0x1000, 0x1010..0x2000, 0x2020..0x3000u64] {
+                for at in gap.step_by(16) {
+                    memory::write(many.address + image + at, &[1; 16]);
+                }
+            }
+            memory::write(many.address + image + 32, &0x100_u32.to_le_bytes());
+            // None of them has the names.
+            memory::write(many.address + image + 48, &[0x20, 1, 0, 0]);
+            self.share(context, many)?;
+            let length = copy(sample);
+            memory::write(length.address + 12, &[0xFF, 0]);
+            self.share(context, length)?;
+        }
+        Ok(())
     }
 
     /// Shares a file.
