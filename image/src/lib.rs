@@ -17,8 +17,9 @@
 //! | `verification` | hashes segments where they were loaded |
 //! | `resource_table` | validates a resource table where it was loaded |
 //! | [`reader`] | drives all of it, resumable at every byte |
+//! | `public_key` | algorithms, public keys as DER, their ids, who is trusted |
 //! | [`provider`], [`target`] | what the reader needs of the platform and of the processor |
-//! | `software` | hash and signature by RustCrypto (feature `software`) |
+//! | `software` | hash, signature and cipher by RustCrypto (features `software`, `encryption`, `pss`, `p384`, `ed25519`) |
 //! | `write` | builds and signs containers (feature `write`) |
 #![cfg_attr(not(any(test, feature = "write")), no_std)]
 #![forbid(unsafe_code)]
@@ -35,6 +36,8 @@
     )
 )]
 
+#[cfg(feature = "software")]
+mod cipher;
 mod container;
 mod elf;
 mod format;
@@ -42,6 +45,7 @@ mod metadata;
 mod pieces;
 mod plan;
 pub mod provider;
+mod public_key;
 pub mod reader;
 mod rejection;
 mod resource_table;

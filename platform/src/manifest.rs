@@ -170,9 +170,17 @@ fn read_key<'a>(node: &Reader<'a>) -> Result<TrustedKey<'a>, ManifestError<'a>> 
             }
             PublicKey::P256 { point }
         }
+        #[cfg(feature = "p384")]
+        "p384" => {
+            PublicKey::P384 { point: node.bytes("point")?.try_into().map_err(|_| node.malformed("point"))? }
+        }
+        #[cfg(feature = "ed25519")]
+        "ed25519" => PublicKey::Ed25519 {
+            point: node.bytes("point")?.try_into().map_err(|_| node.malformed("point"))?,
+        },
         _ => return Err(node.malformed("algorithm")),
     };
-    Ok(TrustedKey { name, key })
+    Ok(TrustedKey::new(name, key))
 }
 
 fn read_processor<'a>(node: &Reader<'a>) -> Result<Processor<'a>, ManifestError<'a>> {

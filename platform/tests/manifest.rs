@@ -148,7 +148,10 @@ fn reads_every_field() {
     assert_eq!(board.reserved.as_slice(), [PhysicalRange { start: 0x0e00_0000, size: 0x0100_0000 }]);
     assert!(board.strict_platform_tlvs && !board.accept_no_isolation);
     let [key] = board.keys.as_slice() else { panic!("{:?}", board.keys) };
-    assert_eq!((key.name, key.key), ("key-0", PublicKey::Rsa { modulus: &[0xab; 256], exponent: 65_537 }));
+    assert_eq!(
+        (key.name, key.key().unwrap()),
+        ("key-0", PublicKey::Rsa { modulus: &[0xab; 256], exponent: 65_537 })
+    );
     let [m33] = board.processors.as_slice() else { panic!("{:?}", board.processors) };
     assert_eq!((m33.id, m33.name, m33.compatible), (7, "m33", "remoteproc-sp,qemu-remote-core"));
     assert_eq!(m33.registers.as_slice(), [PhysicalRange { start: 0x800f_0000, size: 0x1000 }]);
@@ -277,9 +280,9 @@ fn keys_of_different_algorithms_stand_side_by_side() {
     board(&mut tree).child_mut("keys").unwrap().add_child(key("key-2", &[0xff; 512], 3));
     let blob = tree.to_dtb();
     let keys = parse(&blob).unwrap().board.keys;
-    let names: Vec<_> = keys.iter().map(|key| (key.name, key.key.bits())).collect();
+    let names: Vec<_> = keys.iter().map(|key| (key.name, key.key().unwrap().bits())).collect();
     assert_eq!(names, [("key-0", 2048), ("key-1", 256), ("key-2", 4096)]);
-    assert_eq!(keys[1].key, PublicKey::P256 { point: &point() });
+    assert_eq!(keys[1].key().unwrap(), PublicKey::P256 { point: &point() });
 }
 
 #[test]
@@ -406,7 +409,7 @@ fn the_qemu_board_as_dtc_compiles_it() {
     let manifest = parse(&compiled.stdout).unwrap();
     let board = &manifest.board;
     assert!(board.accept_no_isolation);
-    assert_eq!(board.keys[0].key, PublicKey::Rsa { modulus: modulus(&der), exponent: 65_537 });
+    assert_eq!(board.keys[0].key().unwrap(), PublicKey::Rsa { modulus: modulus(&der), exponent: 65_537 });
     let m33 = &board.processors[0];
     assert_eq!((m33.id, m33.regions.len(), m33.default_boot_address), (0, 5, Some(0x8000_0000)));
     assert_eq!(m33.registers.as_slice(), [PhysicalRange { start: 0x80ff_0000, size: 0x1000 }]);

@@ -102,6 +102,11 @@ refusals! {
     0x0205 NoTrustedKey "NO_TRUSTED_KEY" SignatureInvalid "The platform trusts no key of this algorithm: sign with another algorithm, or add a key to the partition's manifest."
     0x0206 HashTypeMissing "HASH_TYPE_MISSING" BadFormat "The HASHTYPE TLV is not one byte long: sign the firmware again."
     0x0207 HashTypeUnknown "HASH_TYPE_UNKNOWN" NotSupported "The HASHTYPE is not SHA-256: sign the firmware again with SHA-256."
+    0x0208 KeyRevoked "KEY_REVOKED" SignatureInvalid "The key that signed this image has been revoked on this platform: sign with its successor."
+    0x0209 KeyIdUnknown "KEY_ID_UNKNOWN" SignatureInvalid "The KEY_ID TLV names a key that this platform does not trust: sign with a trusted key, or add the key to the partition's manifest."
+    0x020a KeyInformationMissing "KEY_INFORMATION_MISSING" SignatureInvalid "The platform knows its keys by their hash only and the image does not carry its key: sign with --key_info and the DER public key."
+    0x020b KeyInformationUntrusted "KEY_INFORMATION_UNTRUSTED" SignatureInvalid "The key in PKEYINFO has a hash that this platform does not trust: sign with the trusted key, and give its DER public key to --key_info."
+    0x020c KeyInformationMalformed "KEY_INFORMATION_MALFORMED" BadFormat "PKEYINFO has a trusted hash but is no DER public key of a known algorithm: correct the hash in the partition's manifest."
 
     0x0301 ImageCountMissing "IMAGE_COUNT_MISSING" NoData "The NUM_IMG TLV is missing or zero: sign the firmware again."
     0x0302 ImageCountMalformed "IMAGE_COUNT_MALFORMED" BadFormat "The NUM_IMG TLV is not one byte long: sign the firmware again."

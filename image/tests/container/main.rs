@@ -9,6 +9,7 @@ mod elf;
 mod flips;
 mod forge;
 mod golden;
+mod keys;
 mod order;
 mod p256;
 mod refusals;

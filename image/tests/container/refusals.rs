@@ -129,7 +129,7 @@ fn authenticity(seen: &mut Seen) {
         seen.refused("another SIGNTYPE", "before:SIGNATURE_TYPE_UNKNOWN", result);
     }
     let with_keys = |keys: &[PublicKey<'_>]| {
-        let keys: Vec<_> = keys.iter().map(|key| TrustedKey { name: "", key: *key }).collect();
+        let keys: Vec<_> = keys.iter().map(|key| TrustedKey::new("", *key)).collect();
         Driver::new(&keys).load(&good)
     };
     seen.refused("no key", "before:NO_TRUSTED_KEY", with_keys(&[]));
@@ -516,9 +516,13 @@ fn every_refusal_of_the_reader_has_its_defect() {
     boot(&mut seen);
     resource_tables(&mut seen);
     // The first is START's to give, the second is provoked in `order`.
+    // These five are provoked in `keys`.
+    let of_keys = Refusal::KeyRevoked.number()..=Refusal::KeyInformationMalformed.number();
     let elsewhere = [Refusal::NoBootAddress, Refusal::CallOutOfOrder];
-    for refusal in
-        Refusal::ALL.iter().filter(|refusal| refusal.number() < 0x1000 && !elsewhere.contains(refusal))
+    for refusal in Refusal::ALL
+        .iter()
+        .filter(|refusal| refusal.number() < 0x1000 && !elsewhere.contains(refusal))
+        .filter(|refusal| !of_keys.contains(&refusal.number()))
     {
         assert!(seen.0.contains(&refusal.number()), "{refusal} was not provoked");
     }

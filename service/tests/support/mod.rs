@@ -121,7 +121,7 @@ pub fn board() -> Board<'static> {
     };
     Board {
         processors: Bounded::from_iter([m33, m4]),
-        keys: Bounded::from_iter([TrustedKey { name: "test key", key: key.as_key() }]),
+        keys: Bounded::from_iter([TrustedKey::new("test key", key.as_key())]),
         normal_memory: Bounded::from_slice(&[
             range(0x4000_0000, 0x2000_0000),
             range(0x6000_0000, 0x2000_0000),
