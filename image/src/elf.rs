@@ -25,8 +25,6 @@ struct Layout {
     program_headers: Range<u32>,
     /// The image's entries of the signed table.
     entries: Range<usize>,
-    /// The file is one of 64 bits.
-    wide: bool,
 }
 
 /// Takes one image.
@@ -41,6 +39,9 @@ pub struct Elf {
     /// The image's first bytes, until the ELF header is complete.
     head: [u8; ELF64_HEADER_SIZE],
     layout: Option<Layout>,
+    /// The file is one of 64 bits. Not in the layout: there the compiler would use it to say that there is no layout, with a byte
+    /// that is not zero.
+    wide: bool,
     /// The program header that is being taken.
     program_header: Record<PROGRAM_HEADER64_SIZE>,
     /// Index in the signed table of the entry that it may be the first to match.
@@ -58,6 +59,7 @@ impl Elf {
             taken: 0,
             head: [0; ELF64_HEADER_SIZE],
             layout: None,
+            wide: false,
             program_header: Record::new(),
             next_entry: 0,
             sections: Sections::new(),
@@ -198,7 +200,8 @@ impl Elf {
         }
         self.sections.begin(self.size, section_headers, name_section, header.wide);
         self.program_header.reset(header.own_program_header_size().into());
-        self.layout = Some(Layout { program_headers, entries, wide: header.wide });
+        self.wide = header.wide;
+        self.layout = Some(Layout { program_headers, entries });
         Ok(())
     }
 
@@ -263,13 +266,13 @@ impl Elf {
         let Some((mut part, at)) = overlap(bytes, offset.into(), wide(&window)) else { return Ok(()) };
         let end = window.start.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
         let end = end.saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
-        let size = header_size(layout.wide);
+        let size = header_size(self.wide);
         while let Some(header) = self.program_header.fill(&mut part) {
             let shows = end.saturating_sub(u32::try_from(part.len()).unwrap_or(u32::MAX));
             let at = shows.saturating_sub(size);
             let defect = |refusal| Defect { shows, at, refusal };
             let header =
-                program_header(&header, layout.wide).ok_or(defect(Refusal::ProgramHeadersMismatch))?;
+                program_header(&header, self.wide).ok_or(defect(Refusal::ProgramHeadersMismatch))?;
             // Of an encrypted image only what is loaded is signed.
             while !plan.encrypted || header.kind.get() == PT_LOAD {
                 let index = self.next_entry;

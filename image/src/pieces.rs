@@ -9,9 +9,9 @@ pub struct Record<const MOST: usize> {
 }
 
 impl<const MOST: usize> Record<MOST> {
-    /// Nothing taken.
+    /// Nothing taken, and no size known: it takes nothing. All zeros, like everything in an idle reader.
     pub const fn new() -> Self {
-        Self { bytes: [0; MOST], size: MOST, filled: 0 }
+        Self { bytes: [0; MOST], size: 0, filled: 0 }
     }
 
     /// Forgets what was taken, and expects records of a size.
@@ -23,7 +23,7 @@ impl<const MOST: usize> Record<MOST> {
     /// Takes what it lacks from the front of `part`; yields the record when it is complete, in the first bytes of what is
     /// returned, and starts the next one.
     pub fn fill(&mut self, part: &mut &[u8]) -> Option<[u8; MOST]> {
-        let rest = self.bytes.get_mut(self.filled..self.size)?;
+        let rest = self.bytes.get_mut(self.filled..self.size).filter(|rest| !rest.is_empty())?;
         let count = rest.len().min(part.len());
         let (now, later) = part.split_at_checked(count)?;
         rest.get_mut(..count)?.copy_from_slice(now);
