@@ -19,6 +19,7 @@ use crate::metadata::Metadata;
 use crate::plan::Plan;
 use crate::provider::{Destination, Hasher, Provider, TrustedKey};
 use crate::sections::TableHint;
+use crate::signature::Prepared;
 use crate::target::{BootSecurity, Target};
 use crate::verification::Verification;
 use crate::{own, signature, table};
@@ -90,6 +91,8 @@ pub struct Reader<H: Hasher> {
     total: u64,
     position: u64,
     metadata: Metadata,
+    /// What the check of the signature needs, once that was looked up.
+    prepared: Option<Prepared>,
     plan: Plan,
     elf: Elf,
     /// Index of the image that is taken now.
@@ -117,6 +120,7 @@ impl<H: Hasher> Reader<H> {
             total: 0,
             position: 0,
             metadata: Metadata::new(),
+            prepared: None,
             plan: Plan::new(),
             elf: Elf::new(),
             image: 0,
@@ -133,6 +137,7 @@ impl<H: Hasher> Reader<H> {
         self.total = 0;
         self.position = 0;
         self.metadata.reset();
+        self.prepared = None;
         self.plan.reset();
         self.elf.begin(0, 0, 0);
         self.image = 0;
@@ -211,15 +216,53 @@ impl<H: Hasher> Reader<H> {
         provider: &P,
         keys: &[TrustedKey<'_>],
     ) -> Result<Signer, Rejection> {
+        loop {
+            if let Some(signer) = self.authenticate_next(provider, keys)? {
+                return Ok(signer);
+            }
+        }
+    }
+
+    /// [`Self::authenticate`] for whoever has to bound the work of a call: checks the signature against one trusted key, the next
+    /// one that could have made it. `None`: it has not made it, but there are others to try. `keys` are the same in each call.
+    ///
+    /// # Errors
+    /// Those of [`Self::authenticate`].
+    pub fn authenticate_next<P: Provider<Hasher = H>>(
+        &mut self,
+        provider: &P,
+        keys: &[TrustedKey<'_>],
+    ) -> Result<Option<Signer>, Rejection> {
+        self.prepare_authentication(provider, keys)?;
+        let Some(prepared) = &mut self.prepared else {
+            return self.settle(Err(Rejection::whole(Refusal::CallOutOfOrder)));
+        };
+        let result = signature::try_next(&self.metadata, provider, keys, prepared);
+        if matches!(result, Ok(Some(_))) {
+            self.stage = Stage::Authenticated;
+        }
+        self.settle(result)
+    }
+
+    /// Does what [`Self::authenticate_next`] does otherwise before its first check: hashes the metadata, and sees whether any key could
+    /// have made the signature.
+    ///
+    /// # Errors
+    /// Those of [`Self::authenticate`], but `SIGNATURE_INVALID`.
+    pub fn prepare_authentication<P: Provider<Hasher = H>>(
+        &mut self,
+        provider: &P,
+        keys: &[TrustedKey<'_>],
+    ) -> Result<(), Rejection> {
         self.expect(Stage::Metadata)?;
         if !self.metadata.is_complete() {
             return self.settle(Err(Rejection::whole(Refusal::CallOutOfOrder)));
         }
-        let result = signature::find_signer(&self.metadata, provider, keys);
-        if result.is_ok() {
-            self.stage = Stage::Authenticated;
+        if self.prepared.is_none() {
+            let prepared = signature::prepare(&self.metadata, provider, keys);
+            self.prepared = Some(self.settle(prepared)?);
         }
-        self.settle(result)
+        Ok(())
     }
 
     /// Makes the plan from the signed table: which bytes go where, and where the processor boots.

@@ -22,12 +22,14 @@ pub struct Signer {
     pub algorithm: &'static str,
 }
 
-/// A key that may have made the signature.
-struct Candidate<'a> {
-    /// Index into the trusted keys.
-    index: usize,
-    key: PublicKey<'a>,
-    id: [u8; 32],
+/// What the check of a signature needs, whichever key it is tried with. Plain numbers only, so that its absence is all zeros, as an
+/// idle reader has to be.
+#[derive(Clone, Copy)]
+pub struct Prepared {
+    /// SHA-256 of what the signature covers.
+    digest: [u8; 32],
+    /// The trusted keys that could have made the signature and were not tried yet, a bit each.
+    untried: u32,
 }
 
 /// The trusted keys, and what the container says of its key.
@@ -35,6 +37,8 @@ struct Search<'a, P> {
     provider: &'a P,
     keys: &'a [TrustedKey<'a>],
     algorithm: Algorithm,
+    /// Container offset of SIGNTYPE's value.
+    place: u64,
     /// PKEYINFO, and SHA-256 of it.
     information: Option<(Tlv<'a>, [u8; 32])>,
     /// KEY_ID, if it is 32 bytes long.
@@ -42,60 +46,84 @@ struct Search<'a, P> {
 }
 
 impl<'a, P: Provider> Search<'a, P> {
-    /// The key of an entry, and its id: its own, or the one in PKEYINFO if the entry's id is that of it.
-    fn key_of(&self, entry: &TrustedKey<'a>) -> Option<(PublicKey<'a>, [u8; 32])> {
+    /// Reads SIGNTYPE, PKEYINFO and KEY_ID.
+    fn new(metadata: &'a Metadata, provider: &'a P, keys: &'a [TrustedKey<'a>]) -> Result<Self, Rejection> {
+        let tlvs = metadata.tlvs();
+        let kind = first(&tlvs, format::TLV_SIGNATURE_TYPE)
+            .ok_or(Rejection::whole(Refusal::SignatureTypeMissing))?;
+        let [number] = *kind.value else {
+            return Err(Rejection::at(Refusal::SignatureTypeMissing, kind.offset));
+        };
+        let place = kind.value_offset();
+        let algorithm = Algorithm::from_signature_type(number)
+            .filter(|algorithm| provider.supports(*algorithm))
+            .ok_or(Rejection::at(Refusal::SignatureTypeUnknown, place))?;
+        // Where no key is known by its hash, nobody asks for it.
+        let by_id = keys.iter().any(|entry| matches!(entry.material, KeyMaterial::Id(_)));
+        let information = first(&tlvs, format::TLV_KEY_INFORMATION)
+            .filter(|_| by_id)
+            .map(|information| (information, hash(provider, information.value)));
+        let selected = first(&tlvs, format::TLV_KEY_ID).and_then(|id| id.value.try_into().ok());
+        Ok(Self { provider, keys, algorithm, place, information, selected })
+    }
+
+    /// The key of an entry: its own, or the one in PKEYINFO if the entry's id is that of it.
+    fn key_of(&self, entry: &TrustedKey<'a>) -> Option<PublicKey<'a>> {
         match entry.material {
-            KeyMaterial::Key(key) => Some((key, key.id(self.provider.sha256())?)),
+            KeyMaterial::Key(key) => Some(key),
             KeyMaterial::Id(id) => {
-                let (information, hash) = self.information.as_ref().filter(|(_, hash)| hash == id)?;
-                Some((PublicKey::from_der(information.value)?, *hash))
+                let (information, _) = self.information.as_ref().filter(|(_, hash)| hash == id)?;
+                PublicKey::from_der(information.value)
             }
         }
     }
 
-    /// The keys that may make signatures of the algorithm, and are not left out by KEY_ID.
-    fn candidates(&self) -> impl Iterator<Item = Candidate<'a>> {
-        self.keys.iter().enumerate().filter_map(|(index, entry)| {
-            let (key, id) = self.key_of(entry)?;
+    /// The id of an entry's key.
+    fn id_of(&self, entry: &TrustedKey<'_>) -> Option<[u8; 32]> {
+        match entry.material {
+            KeyMaterial::Key(key) => key.id(self.provider.sha256()),
+            KeyMaterial::Id(id) => Some(*id),
+        }
+    }
+
+    /// The keys that may make signatures of the algorithm and are not left out by KEY_ID, with their indices.
+    fn candidates(&self) -> impl Iterator<Item = (u32, PublicKey<'a>)> {
+        self.keys.iter().zip(0..u32::BITS).filter_map(|(entry, index)| {
+            let key = self.key_of(entry)?;
             let fits = key.makes(self.algorithm) && key.is_acceptable();
-            let selected = self.selected.is_none_or(|selected| *selected == id);
-            (fits && selected).then_some(Candidate { index, key, id })
+            let selected = self.selected.is_none_or(|selected| self.id_of(entry).as_ref() == Some(selected));
+            (fits && selected).then_some((index, key))
         })
     }
 
     /// Why there is no candidate at all.
-    fn no_candidate(&self, place: u64) -> Rejection {
-        let whole = Search { information: None, selected: None, keys: self.keys, ..*self };
-        if whole.candidates().next().is_some() {
+    fn no_candidate(&self) -> Rejection {
+        let Self { provider, keys, algorithm, place, information, .. } = *self;
+        let unselected = Search { provider, keys, algorithm, place, information, selected: None };
+        if unselected.candidates().next().is_some() {
             // KEY_ID left out every key.
             return Rejection::whole(Refusal::KeyIdUnknown);
         }
-        let only_ids = |id: &[u8; 32]| {
-            self.keys.iter().any(|entry| matches!(entry.material, KeyMaterial::Id(own) if own == id))
+        let whole = |entry: &TrustedKey<'_>| entry.key().is_some_and(|key| key.makes(algorithm));
+        let ids = || keys.iter().filter(|entry| entry.key().is_none());
+        if ids().next().is_none() || keys.iter().any(whole) {
+            return Rejection::at(Refusal::NoTrustedKey, place);
+        }
+        let Some((information, hash)) = information else {
+            return Rejection::whole(Refusal::KeyInformationMissing);
         };
-        let any_id = self.keys.iter().any(|entry| matches!(entry.material, KeyMaterial::Id(_)));
-        match &self.information {
-            None if any_id => Rejection::whole(Refusal::KeyInformationMissing),
-            Some((information, hash)) if any_id && !only_ids(hash) => {
-                Rejection::at(Refusal::KeyInformationUntrusted, information.offset)
-            }
-            Some((information, hash)) if only_ids(hash) => match PublicKey::from_der(information.value) {
-                None => Rejection::at(Refusal::KeyInformationMalformed, information.offset),
-                Some(key) if key.makes(self.algorithm) && key.is_acceptable() => {
-                    Rejection::whole(Refusal::KeyIdUnknown)
-                }
-                Some(_) => Rejection::at(Refusal::NoTrustedKey, place),
-            },
-            _ => Rejection::at(Refusal::NoTrustedKey, place),
+        if !ids().any(|entry| entry.material == KeyMaterial::Id(&hash)) {
+            return Rejection::at(Refusal::KeyInformationUntrusted, information.offset);
+        }
+        match PublicKey::from_der(information.value) {
+            None => Rejection::at(Refusal::KeyInformationMalformed, information.offset),
+            Some(_) => Rejection::at(Refusal::NoTrustedKey, place),
         }
     }
 
     /// Tells whether the platform has revoked the key with an id.
     fn is_revoked(&self, id: &[u8; 32]) -> bool {
-        self.keys.iter().filter(|entry| entry.revoked).any(|entry| match entry.material {
-            KeyMaterial::Id(own) => own == id,
-            KeyMaterial::Key(key) => key.id(self.provider.sha256()).as_ref() == Some(id),
-        })
+        self.keys.iter().any(|entry| entry.revoked && self.id_of(entry).as_ref() == Some(id))
     }
 }
 
@@ -106,46 +134,58 @@ fn hash(provider: &impl Provider, bytes: &[u8]) -> [u8; 32] {
     hasher.finish()
 }
 
-/// Finds the trusted key that made the signature.
-pub fn find_signer<P: Provider>(
+/// Picks the trusted keys that could have made the signature, and hashes what it covers: all but the check itself. Of more than
+/// 32 trusted keys, the first 32 count.
+pub fn prepare<P: Provider>(
     metadata: &Metadata,
     provider: &P,
     keys: &[TrustedKey<'_>],
-) -> Result<Signer, Rejection> {
-    let tlvs = metadata.tlvs();
-    let kind =
-        first(&tlvs, format::TLV_SIGNATURE_TYPE).ok_or(Rejection::whole(Refusal::SignatureTypeMissing))?;
-    let [number] = *kind.value else {
-        return Err(Rejection::at(Refusal::SignatureTypeMissing, kind.offset));
-    };
-    let algorithm = Algorithm::from_signature_type(number)
-        .filter(|algorithm| provider.supports(*algorithm))
-        .ok_or(Rejection::at(Refusal::SignatureTypeUnknown, kind.value_offset()))?;
-    let place = metadata.header().map_or(0, |header| header.signature_offset());
-    let signature = metadata.signature();
-    let search = Search {
-        provider,
-        keys,
-        algorithm,
-        information: first(&tlvs, format::TLV_KEY_INFORMATION)
-            .map(|information| (information, hash(provider, information.value))),
-        selected: first(&tlvs, format::TLV_KEY_ID).and_then(|id| id.value.try_into().ok()),
-    };
+) -> Result<Prepared, Rejection> {
+    let search = Search::new(metadata, provider, keys)?;
     if search.candidates().next().is_none() {
-        return Err(search.no_candidate(kind.value_offset()));
+        return Err(search.no_candidate());
     }
-    let fits = |candidate: &Candidate<'_>| candidate.key.signature_length() == signature.len();
-    if !search.candidates().any(|candidate| fits(&candidate)) {
-        return Err(Rejection::at(Refusal::SignatureLength, place));
-    }
-    let bytes = metadata.signed();
-    let signed = Signed { algorithm, bytes, digest: &hash(provider, bytes), signature };
-    let signer = search
+    let length = metadata.signature().len();
+    let untried = search
         .candidates()
-        .find(|candidate| fits(candidate) && provider.verify(&candidate.key, &signed))
-        .ok_or(Rejection::at(Refusal::SignatureInvalid, place))?;
-    if search.is_revoked(&signer.id) {
-        return Err(Rejection::at(Refusal::KeyRevoked, place));
+        .filter(|(_, key)| key.signature_length() == length)
+        .fold(0u32, |set, (index, _)| set | 1u32.wrapping_shl(index));
+    if untried == 0 {
+        return Err(Rejection::at(Refusal::SignatureLength, place(metadata)));
     }
-    Ok(Signer { key: signer.index, id: signer.id, bits: signer.key.bits(), algorithm: algorithm.name() })
+    Ok(Prepared { digest: hash(provider, metadata.signed()), untried })
+}
+
+/// Checks the signature against one trusted key, the next one that could have made it. `None`: it has not, but there are others.
+pub fn try_next<P: Provider>(
+    metadata: &Metadata,
+    provider: &P,
+    keys: &[TrustedKey<'_>],
+    prepared: &mut Prepared,
+) -> Result<Option<Signer>, Rejection> {
+    let search = Search::new(metadata, provider, keys)?;
+    let index = prepared.untried.trailing_zeros() as usize;
+    // Without its lowest bit.
+    prepared.untried &= prepared.untried.wrapping_sub(1);
+    let algorithm = search.algorithm;
+    let (bytes, signature) = (metadata.signed(), metadata.signature());
+    let signed = Signed { algorithm, bytes, digest: &prepared.digest, signature };
+    if let Some(entry) = keys.get(index)
+        && let (Some(key), Some(id)) = (search.key_of(entry), search.id_of(entry))
+        && provider.verify(&key, &signed)
+    {
+        if search.is_revoked(&id) {
+            return Err(Rejection::at(Refusal::KeyRevoked, place(metadata)));
+        }
+        return Ok(Some(Signer { key: index, id, bits: key.bits(), algorithm: algorithm.name() }));
+    }
+    if prepared.untried == 0 {
+        return Err(Rejection::at(Refusal::SignatureInvalid, place(metadata)));
+    }
+    Ok(None)
+}
+
+/// Where the signature is in the container.
+fn place(metadata: &Metadata) -> u64 {
+    metadata.header().map_or(0, |header| header.signature_offset())
 }

@@ -37,7 +37,7 @@ pub(crate) struct Work {
     pub share: Option<Share>,
     /// Only the image that is loaded already will do.
     pub only_the_same: bool,
-    /// The load has failed: this is the answer, once the processor's memory is clear.
+    /// The load has failed: this is the answer to its next request, or once the processor's memory is clear.
     pub refused: Option<Refused>,
     /// When the client was last heard of, milliseconds.
     pub touched: u64,

@@ -2,7 +2,8 @@
 //!
 //! A load is a walk through [`Step`]s. One request goes as far as a [`Budget`] reaches, then answers IN_PROGRESS; the next one
 //! goes on. Until `Claim` has passed, nothing but the reader's copy of the metadata has been touched; from then on, a refusal
-//! clears the processor's memory first, slice by slice, and is answered when that is done.
+//! clears the processor's memory first, slice by slice, and is answered when that is done. A refusal by what took all of a
+//! request's budget is answered to the next request.
 use crate::client_memory::{ClientMemory, MemoryError};
 use crate::clients::Caller;
 use crate::configuration::{Board, Processor};
@@ -33,7 +34,7 @@ const MOST_SLICES: u32 = 10_000_000;
 pub(crate) enum Step {
     /// Copy header, TLVs and signature in, piece by piece.
     Metadata,
-    /// Compare with what is loaded; check the signature.
+    /// Compare with what is loaded; check the signature, one trusted key a request.
     Authenticate,
     /// Hold the processor, then claim it.
     Claim,
@@ -133,11 +134,13 @@ impl<M: Machine> Service<'_, M> {
         let place = self.place_of(caller, index);
         let LoadArguments { handle, total, offset, lent, .. } = *arguments;
         if let Some(place) = place {
+            let claimed = self.has_claimed(place);
             let work = self.work(place)?;
             work.touched = now;
             work.only_the_same = only_the_same;
             let goes_on = |share: Share| share.handle == handle && share.offset == offset;
-            if work.refused.is_some() || (work.total == total && work.share.is_some_and(goes_on)) {
+            if (claimed && work.refused.is_some()) || (work.total == total && work.share.is_some_and(goes_on))
+            {
                 return Ok(Some(place));
             }
         }
@@ -200,10 +203,7 @@ impl<M: Machine> Service<'_, M> {
     ) -> Result<usize, Refused> {
         let limit = u64::from(self.board.idle_claim_ms);
         let idle = |work: &Work| now.saturating_sub(work.touched) > limit;
-        let claims = |work: &Work| {
-            let slot = self.slots.get(work.index);
-            slot.is_some_and(|slot| slot.state() == State::Loading && slot.owner == Some(work.caller))
-        };
+        let claims = |work: &Work| self.has_claimed_by(work);
         let under_way =
             || self.works.iter().enumerate().filter_map(|(place, work)| Some((place, work.as_ref()?)));
         let own = under_way().find(|(_, work)| work.caller == caller && !claims(work));
@@ -238,11 +238,18 @@ impl<M: Machine> Service<'_, M> {
         work.ok_or(Refusal::CallOutOfOrder.into())
     }
 
-    /// Ends a load: gives its handle back and wipes its copy of the metadata.
+    /// Ends a load: gives its handle back and wipes its copy of the metadata. If it was the one that waited for the hardware, nobody
+    /// does any more.
     pub(crate) fn end<C: ClientMemory>(&mut self, place: usize, memory: &mut C) {
         let work = self.works.get_mut(place).and_then(Option::take);
         if let Some(Share { handle, .. }) = work.and_then(|work| work.share) {
             memory.relinquish(handle);
+        }
+        if let Some(Work { index, step: Step::Claim, .. }) = work
+            && !self.works.iter().flatten().any(|other| other.index == index && other.step == Step::Claim)
+            && let Some(slot) = self.slots.get_mut(index)
+        {
+            slot.wait.take_if(|wait| wait.pending == Pending::Load);
         }
         if let Some(reader) = self.readers.get_mut(place) {
             reader.reset();
@@ -254,6 +261,10 @@ impl<M: Machine> Service<'_, M> {
         let mut budget = Budget::new();
         let Work { index, total, refused, .. } = *self.work(place)?;
         if let Some(refused) = refused {
+            if !self.has_claimed(place) {
+                self.end(place, memory);
+                return Err(refused);
+            }
             return match self.wipe_after(index, &mut budget)? {
                 Progress::Pending => self.in_progress(place),
                 Progress::Done => {
@@ -270,9 +281,24 @@ impl<M: Machine> Service<'_, M> {
                     self.end(place, memory);
                     return Ok(Answer::with(TeeResult::Success, [total, total, 0, 0]));
                 }
+                // What the budget went into was all that this request may do.
+                Err(refused) if budget.is_spent() && !self.has_claimed(place) => {
+                    self.work(place)?.refused = Some(refused);
+                    return self.in_progress(place);
+                }
                 Err(refused) => return self.fail(place, refused, memory),
             }
         }
+    }
+
+    /// Tells whether the processor belongs to this load.
+    fn has_claimed(&self, place: usize) -> bool {
+        self.works.get(place).and_then(Option::as_ref).is_some_and(|work| self.has_claimed_by(work))
+    }
+
+    fn has_claimed_by(&self, work: &Work) -> bool {
+        let slot = self.slots.get(work.index);
+        slot.is_some_and(|slot| slot.state() == State::Loading && slot.owner == Some(work.caller))
     }
 
     fn in_progress(&mut self, place: usize) -> Outcome {
@@ -282,10 +308,9 @@ impl<M: Machine> Service<'_, M> {
 
     /// A load can't succeed any more. If it has claimed the processor, that is cleared before the client hears of it.
     fn fail<C: ClientMemory>(&mut self, place: usize, refused: Refused, memory: &mut C) -> Outcome {
-        let Work { caller, index, .. } = *self.work(place)?;
-        let slot = self.slot(index)?;
-        if slot.state() == State::Loading && slot.owner == Some(caller) {
-            slot.begin_wipe(None);
+        let Work { index, .. } = *self.work(place)?;
+        if self.has_claimed(place) {
+            self.slot(index)?.begin_wipe(None);
             self.work(place)?.refused = Some(refused);
             return self.in_progress(place);
         }
@@ -303,7 +328,14 @@ impl<M: Machine> Service<'_, M> {
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let reader = self.readers.get_mut(place).ok_or(Refusal::CallOutOfOrder)?;
         Ok(Next::Step(match step {
-            Step::Metadata if reader.metadata_complete() => Step::Authenticate,
+            Step::Metadata if reader.metadata_complete() => {
+                if !only_the_same {
+                    // Here, where it fits into what a slice has left, and not beside the signature check.
+                    reader.prepare_authentication(self.machine.crypto(), &self.board.keys)?;
+                    budget.spend(usize::try_from(reader.position()).unwrap_or(usize::MAX));
+                }
+                Step::Authenticate
+            }
             Step::Metadata => return self.copy(place, budget, memory),
             Step::Authenticate if only_the_same => {
                 let identity = reader.identity(self.machine.crypto());
@@ -319,7 +351,9 @@ impl<M: Machine> Service<'_, M> {
             Step::Authenticate => {
                 budget.spend_all();
                 self.counters.signature_checks = self.counters.signature_checks.saturating_add(1);
-                let signer = reader.authenticate(self.machine.crypto(), &self.board.keys)?;
+                let tried = reader.authenticate_next(self.machine.crypto(), &self.board.keys)?;
+                // One key, one request.
+                let Some(signer) = tried else { return Ok(Next::Wait) };
                 report::signature_verified(processor, &self.board, &signer);
                 Step::Claim
             }
@@ -357,11 +391,11 @@ impl<M: Machine> Service<'_, M> {
                 let (crypto, destination) = self.machine.crypto_and_memory();
                 match reader.verify_segments(crypto, destination, budget.left())? {
                     Progress::Pending => return Ok(Next::Wait),
-                    Progress::Done if reader.is_encrypted() => {
+                    Progress::Done => {
+                        // How much of the slice was hashed is not told.
                         budget.spend_all();
-                        Step::Decrypt
+                        if reader.is_encrypted() { Step::Decrypt } else { Step::Finish(None) }
                     }
-                    Progress::Done => Step::Finish(None),
                 }
             }
             Step::Decrypt if !budget.is_whole() => return Ok(Next::Wait),
@@ -391,6 +425,8 @@ impl<M: Machine> Service<'_, M> {
                     Some(digest) => Step::Finish(Some(digest)),
                 }
             }
+            // Hashes the metadata, and tells the log of each segment.
+            Step::Finish(_) if budget.is_spent() => return Ok(Next::Wait),
             Step::Finish(digest) => {
                 self.finish(place, digest)?;
                 return Ok(Next::Loaded);

@@ -21,7 +21,7 @@ use remoteproc_refusal::Refusal;
 /// Bytes of client memory read in one piece, and of processor memory hashed in one.
 pub const PIECE: usize = 4096;
 
-/// How often [`Service::hold_all_loading`] asks a driver that is not done yet.
+/// How often [`Service::hold_if_loading`] asks a driver that is not done yet.
 const LAST_POLLS: u32 = 1000;
 
 /// What a request leads to: an answer, or a refusal to be logged, remembered and answered.
@@ -125,18 +125,15 @@ impl<'a, M: Machine> Service<'a, M> {
         outcome.unwrap_or_else(|refused| self.refuse(command.name(), caller, refused))
     }
 
-    /// Holds every processor in reset that is being loaded or is loaded, and leaves running ones alone: the partition is about
-    /// to die. Waits a bounded number of polls; answers to nobody.
-    pub fn hold_all_loading(&mut self) {
-        for (index, slot) in self.slots.iter().enumerate() {
-            if !matches!(slot.state(), State::Loading | State::Loaded) {
-                continue;
-            }
-            let Some(driver) = self.machine.driver(index) else { continue };
-            for _ in 0..LAST_POLLS {
-                if driver.hold() != Ok(DriverProgress::Pending) {
-                    break;
-                }
+    /// Holds a processor in reset, by its index of the configuration, if it is being loaded or is loaded, and leaves a running
+    /// one alone: the partition is about to die. Waits a bounded number of polls; answers to nobody.
+    pub fn hold_if_loading(&mut self, index: usize) {
+        let loading =
+            self.slots.get(index).is_some_and(|slot| matches!(slot.state(), State::Loading | State::Loaded));
+        let Some(driver) = self.machine.driver(index).filter(|_| loading) else { return };
+        for _ in 0..LAST_POLLS {
+            if driver.hold() != Ok(DriverProgress::Pending) {
+                break;
             }
         }
     }

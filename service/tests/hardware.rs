@@ -1,6 +1,7 @@
 //! Hardware that is slow, stuck, or does not keep others out of the processor's memory; and the partition's last act.
 mod support;
 
+use remoteproc_abi::status::{Operation, ProcessorState};
 use remoteproc_refusal::Refusal;
 use remoteproc_service::hardware::Observed;
 use remoteproc_service::lifecycle::State;
@@ -100,6 +101,34 @@ fn hardware_that_stays_busy_fails_a_load_before_the_claim() {
     bench.assert_untouched();
 }
 
+/// A client gives up while the hardware is asked to hold the processor for it: that is over, and the next client waits anew.
+#[test]
+fn a_load_that_ends_while_it_waits_for_the_hardware_leaves_no_wait() {
+    let mut bench = Bench::new();
+    bench.machine().drivers[0].be_slow(u32::MAX);
+    let image = sample();
+    let total = image.len() as u64;
+    let (first, second) = (bench.share(VM, &image), bench.share(KERNEL, &image));
+    let waiting = (ProcessorState::Offline, Some(Operation::HoldForLoad));
+    for _ in 0..3 {
+        in_progress(bench.load_once(VM, first, total, 0));
+        in_progress(bench.load_once(KERNEL, second, total, 0));
+    }
+    assert_eq!(bench.status(), waiting);
+    succeeded(bench.release(VM));
+    assert_eq!(bench.status(), waiting, "the other one still waits");
+    succeeded(bench.release(KERNEL));
+    assert_eq!(bench.status(), (ProcessorState::Offline, None));
+    bench.machine().now += 6_000;
+    for _ in 0..3 {
+        in_progress(bench.load_once(VM, first, total, 0));
+    }
+    assert_eq!(bench.status(), waiting);
+    bench.machine().drivers[0].be_slow(0);
+    succeeded(bench.load_handle(VM, M33, first, total));
+    bench.assert_nothing_left();
+}
+
 #[test]
 fn private_segments_are_hashed_again_at_start() {
     let mut bench = Bench::new();
@@ -139,10 +168,10 @@ fn a_dying_partition_holds_what_is_loaded_and_leaves_what_runs() {
     bench.machine().drivers[1].be_slow(3);
     bench.machine().drivers[1].state = Observed::Running;
     bench.take_seen();
-    bench.service.hold_all_loading();
+    (0..2).for_each(|index| bench.service.hold_if_loading(index));
     assert_eq!(bench.machine().drivers[0].state, Observed::Running);
     assert_eq!(bench.machine().drivers[1].state, Observed::Held);
     assert!(!bench.take_seen().contains(&Seen::Hold(0)));
     bench.machine().drivers[1].be_slow(u32::MAX);
-    bench.service.hold_all_loading();
+    (0..2).for_each(|index| bench.service.hold_if_loading(index));
 }

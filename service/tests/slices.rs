@@ -97,6 +97,63 @@ fn a_large_image_is_loaded_in_slices() {
     assert_eq!(bench.state(), State::Running);
 }
 
+/// Each trusted key that could have made a signature has a request of its own.
+#[test]
+fn one_request_tries_one_key() {
+    use remoteproc_image::provider::{PublicKey, TrustedKey};
+    let mut board = board();
+    let PublicKey::Rsa { modulus, exponent } = board.keys[0].key().unwrap() else { panic!("an RSA key") };
+    let mut other = modulus.to_vec();
+    other[100] ^= 1;
+    let key = PublicKey::Rsa { modulus: other.leak(), exponent };
+    let own = board.keys[0];
+    board.keys.clear();
+    for key in [key, key, own.key().unwrap()] {
+        board.keys.push(TrustedKey::new("one of several", key)).unwrap();
+    }
+    let mut bench = Bench::with(board, |_| ());
+    // `send` counts the checks of each request.
+    let answer = bench.load(KERNEL, M33, &sample());
+    succeeded(answer);
+    assert_eq!(bench.machine().crypto.checks.get(), 3);
+    succeeded(bench.release(KERNEL));
+
+    let mut wrong = sample();
+    let images = u32::from_le_bytes(wrong[16..20].try_into().unwrap()) as usize;
+    let last_of_signature = wrong.len() - images - 1;
+    wrong[last_of_signature] ^= 1;
+    let answer = bench.load(KERNEL, M33, &wrong);
+    bench.refused(KERNEL, answer, Refusal::SignatureInvalid);
+    assert_eq!(bench.machine().crypto.checks.get(), 6);
+    bench.assert_nothing_left();
+}
+
+/// The refusal of a signature is told by the next request; who comes back with something else has begun anew.
+#[test]
+fn a_refused_signature_does_not_stand_in_the_way() {
+    let mut wrong = sample();
+    let images = u32::from_le_bytes(wrong[16..20].try_into().unwrap()) as usize;
+    let last_of_signature = wrong.len() - images - 1;
+    wrong[last_of_signature] ^= 1;
+    let mut bench = Bench::new();
+    let (total, handle) = (wrong.len() as u64, bench.share(KERNEL, &wrong));
+    while bench.machine().crypto.checks.get() == 0 {
+        in_progress(bench.load_once(KERNEL, handle, total, 0));
+    }
+    assert_eq!((bench.client_held(), bench.service.loads_under_way()), (1, 1));
+    succeeded(bench.load(KERNEL, M33, &sample()));
+    bench.assert_nothing_left();
+    succeeded(bench.release(KERNEL));
+
+    while bench.machine().crypto.checks.get() < 3 {
+        in_progress(bench.load_once(KERNEL, handle, total, 0));
+    }
+    let answer = bench.load_once(KERNEL, handle, total, 0);
+    bench.refused(KERNEL, answer, Refusal::SignatureInvalid);
+    bench.assert_nothing_left();
+    assert_eq!(bench.state(), State::Offline);
+}
+
 #[test]
 fn a_broken_seal_is_refused_when_the_memory_is_clear() {
     let mut bench = Bench::new();

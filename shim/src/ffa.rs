@@ -29,7 +29,8 @@ pub const VERSION: arm_ffa::Version = arm_ffa::Version(1, 2);
 pub struct Options {
     /// Most ranges of one share: 1 to [`MAX_RANGES`], with which the descriptor fits one buffer of 4 KiB.
     pub ranges_per_share: usize,
-    /// Most FFA_RUN in one request, after FFA_INTERRUPT or FFA_YIELD.
+    /// Most FFA_RUN in one request, after FFA_INTERRUPT or FFA_YIELD. A request that is given up so is still the partition's: before
+    /// this client sends another one, it is resumed until it is answered.
     pub resumes: u32,
     /// Most repetitions of a call that is answered BUSY.
     pub busy: u32,
@@ -71,6 +72,7 @@ pub struct FfaTee<T: FfaTransport, B: BufferPair> {
     own_id: u16,
     spmc_id: u16,
     service: Service,
+    unanswered: message::Unanswered,
 }
 
 impl<T: FfaTransport, B: BufferPair> FfaTee<T, B> {
@@ -93,6 +95,7 @@ impl<T: FfaTransport, B: BufferPair> FfaTee<T, B> {
                 own_id,
                 spmc_id,
                 service,
+                unanswered: None,
             }),
             Err(error) => {
                 // The first error is the one to report.
@@ -121,9 +124,15 @@ impl<T: FfaTransport, B: BufferPair> FfaTee<T, B> {
         self.answered_version
     }
 
-    /// Returns this client's endpoint id.
+    /// Returns the endpoint in whose name requests and shares are made: this client, unless [`Self::speak_for`] names another.
     pub fn own_id(&self) -> u16 {
         self.own_id
+    }
+
+    /// Names the endpoint in whose name requests and shares are made from now on. A hypervisor speaks so for its virtual
+    /// machines; from anybody else the SPMC takes no other id than the one it gave.
+    pub fn speak_for(&mut self, endpoint: u16) {
+        self.own_id = endpoint;
     }
 
     /// Returns the SPMC's endpoint id.
@@ -154,6 +163,7 @@ impl<T: FfaTransport, B: BufferPair> FfaTee<T, B> {
     pub fn direct_request(&mut self, payload: [u64; 5]) -> Result<[u64; 5], Error> {
         message::direct_request(
             &mut self.transport,
+            &mut self.unanswered,
             self.options,
             self.own_id,
             self.service.partition,

@@ -126,7 +126,8 @@ impl<T: Tee> Remoteproc<T> {
     /// that was shared on the way is taken back before this returns.
     ///
     /// # Errors
-    /// [`LoadError::error`] says what went wrong; nothing is loaded then, except that a load of another image stands.
+    /// [`LoadError::error`] says what went wrong. Nothing is loaded then, with two exceptions: what this client had loaded before
+    /// stands where the service refuses another image; and if all that failed is taking the last memory back, the image is loaded.
     pub fn load(
         &mut self,
         image: &T::Image,
@@ -136,17 +137,31 @@ impl<T: Tee> Remoteproc<T> {
         let mut done = 0;
         while done < total {
             let offset = done;
-            let share = self
-                .tee
-                .share(image, offset, total)
-                .map_err(|error| LoadError { error: Error::Tee(error), not_reclaimed: None })?;
-            let mut under_way = false;
+            let mut under_way = offset > 0;
+            let share = match self.tee.share(image, offset, total) {
+                Ok(share) => share,
+                Err(error) => {
+                    if under_way {
+                        // The service waits for the rest, and the processor is claimed: nobody else could have it.
+                        let _ = self.release();
+                    }
+                    return Err(LoadError { error: Error::Tee(error), not_reclaimed: None });
+                }
+            };
             let outcome = self.load_share(share, offset, total, &mut under_way, &mut progress);
             if under_way && matches!(outcome, Err(Error::Stalled(_) | Error::BadAnswer(_) | Error::Tee(_))) {
                 // The service holds the memory; a release makes it let go. Its answer changes nothing here.
                 let _ = self.release();
             }
-            let reclaimed = self.tee.reclaim(share);
+            let mut reclaimed = self.tee.reclaim(share);
+            if reclaimed.is_err() && outcome.is_ok_and(|done| done < total) {
+                let _ = self.release();
+            }
+            if !under_way && reclaimed.is_err() && matches!(outcome, Err(Error::Tee(_))) {
+                // The first request was not answered, and has begun a load all the same.
+                let _ = self.release();
+                reclaimed = self.tee.reclaim(share);
+            }
             match (outcome, reclaimed) {
                 (Err(error), reclaimed) => {
                     return Err(LoadError { error, not_reclaimed: reclaimed.err() });

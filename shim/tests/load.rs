@@ -146,6 +146,88 @@ fn failing_first_call_only_takes_the_memory_back() {
     assert!(matches!(failure.error, Error::Tee(FfaError::Call { status: Status::DENIED, .. })));
 }
 
+fn release() -> Step {
+    (request(&[6, 0]), response(&[0]))
+}
+
+/// What fails in a later share leaves a load under way: the service is told to let go of the memory and of the processor.
+#[test]
+fn giving_up_between_two_shares_releases() {
+    let first = || [share(1, 1), load(1, 0, &[IN_PROGRESS, 0x1000, TOTAL])];
+    // The next share fails.
+    let no_room = (registers(&[MEM_SHARE, 112, 112]), error(NO_MEMORY));
+    let steps = first().into_iter().chain([reclaim(1), no_room, release()]);
+    let failure = run(&mut client(1, steps)).0.unwrap_err();
+    assert!(matches!(failure.error, Error::Tee(FfaError::Call { status: Status(NO_MEMORY), .. })));
+    assert_eq!(failure.not_reclaimed, None);
+    // Its first request gets no answer, or BUSY for too long.
+    let call = || request(&[1, 0, 2, TOTAL, 0x1000]);
+    let steps =
+        first().into_iter().chain([reclaim(1), share(1, 2), (call(), error(DENIED)), release(), reclaim(2)]);
+    assert!(matches!(run(&mut client(1, steps)).0.unwrap_err().error, Error::Tee(_)));
+    let busy = || (call(), response(&[0xFFFF_000D]));
+    let steps =
+        first().into_iter().chain([reclaim(1), share(1, 2), busy(), busy(), busy(), release(), reclaim(2)]);
+    assert!(matches!(run(&mut client(1, steps)).0.unwrap_err().error, Error::Stalled(_)));
+    // The first one does not come back.
+    let denied = (registers(&[MEM_RECLAIM, 1, 0]), error(DENIED));
+    let steps = first().into_iter().chain([denied, release()]);
+    let failure = run(&mut client(1, steps)).0.unwrap_err();
+    assert!(matches!(failure.not_reclaimed, Some(FfaError::Call { status: Status::DENIED, .. })));
+    // A refusal has ended the load: there is nothing to release.
+    let refused = (call(), response(&[SECURITY]));
+    let steps = first().into_iter().chain([reclaim(1), share(1, 2), refused, reclaim(2)]);
+    assert!(matches!(run(&mut client(1, steps)).0.unwrap_err().error, Error::Refused { .. }));
+}
+
+/// As many ranges in a share as the service takes, in the image's order, the rest in the next ones.
+#[test]
+fn more_ranges_than_a_share_has_take_several() {
+    const RANGES: u64 = 450;
+    let image: Vec<_> = (0..RANGES)
+        .map(|index| Constituent { address: 0x6000_0000 - index * 0x2000, page_count: 1 })
+        .collect();
+    let total = RANGES * 0x1000 - 100;
+    let mut steps = vec![];
+    for (handle, first, count) in [(1, 0, 200), (2, 200, 200), (3, 400, 50)] {
+        let (offset, end) = (first * 0x1000, ((first + count) * 0x1000).min(total));
+        let call = request(&[1, 0, handle, total, offset]);
+        let result = if end == total { 0 } else { IN_PROGRESS };
+        steps.extend([share(count, handle), (call, response(&[result, end, total])), reclaim(handle)]);
+    }
+    let mut client = client(1000, steps);
+    client.load(&image, total, |_| ()).unwrap();
+    let transmit = client.tee().buffers().transmit.clone();
+    let last = RetrieveResponse::parse(&transmit).unwrap();
+    assert!(last.ranges().eq(image[400..].iter().copied()));
+}
+
+/// The partition holds the memory of a request that was interrupted too often: it is finished, released, and taken back.
+#[test]
+fn first_request_that_is_given_up_takes_the_memory_back() {
+    let interrupt = || registers(&[INTERRUPT, 0x8001_0000]);
+    let resume = || (registers(&[RUN, 0x8001_0000]), interrupt());
+    let call = load(HANDLE, 0, &[]).0;
+    let late = response(&[IN_PROGRESS, 0, TOTAL]);
+    let mut client = client(
+        200,
+        [
+            share(3, HANDLE),
+            (call, interrupt()),
+            resume(),
+            resume(),
+            resume(),
+            (reclaim(HANDLE).0, error(DENIED)),
+            (registers(&[RUN, 0x8001_0000]), late),
+            (request(&[6, 0]), response(&[0])),
+            reclaim(HANDLE),
+        ],
+    );
+    let failure = run(&mut client).0.unwrap_err();
+    assert!(matches!(failure.error, Error::Tee(FfaError::Stalled(_))));
+    assert_eq!(failure.not_reclaimed, None);
+}
+
 #[test]
 fn failing_reclaim_is_told_beside_the_first_error() {
     let denied = || (registers(&[MEM_RECLAIM, HANDLE & 0xFFFF_FFFF, HANDLE >> 32]), error(DENIED));
@@ -177,6 +259,26 @@ fn memory_shorter_than_the_image_is_not_shared() {
     let mut client = client(200, []);
     let failure = client.load(&IMAGE, 0x8001, |_| ()).unwrap_err();
     assert_eq!(failure.error, Error::Tee(FfaError::Image));
+}
+
+/// A hypervisor loads for a virtual machine: requests and shares are in that one's name, and answers go to it.
+#[test]
+fn a_hypervisor_speaks_for_a_virtual_machine() {
+    const MACHINE: u64 = 2;
+    let mut call = request(&[1, 0, HANDLE, TOTAL, 0]);
+    call[1] |= MACHINE << 16;
+    let mut answer = response(&[0, TOTAL, TOTAL]);
+    answer[1] |= MACHINE;
+    let mut client = client(200, [share(3, HANDLE), (call, answer), reclaim(HANDLE)]);
+    client.tee().speak_for(MACHINE as u16);
+    assert_eq!(client.tee().own_id(), MACHINE as u16);
+    client.load(&IMAGE, TOTAL, |_| ()).unwrap();
+    assert_eq!(client.tee().buffers().transmit[..2], [MACHINE as u8, 0], "the sender of the share");
+    // An answer to somebody else is none.
+    let mut client =
+        self::client(200, [share(3, HANDLE), (call, response(&[0, TOTAL, TOTAL])), reclaim(HANDLE)]);
+    client.tee().speak_for(MACHINE as u16);
+    assert!(client.load(&IMAGE, TOTAL, |_| ()).is_err());
 }
 
 /// Lent memory is told to the SPMC without attributes, and to the service with its flag.

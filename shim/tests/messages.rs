@@ -92,6 +92,11 @@ fn interrupted_and_yielding_partitions_are_resumed() {
     ]);
     assert_eq!(client.start(), Ok(()));
     assert_eq!(client.tee().transport().pauses, 2, "for the yield and for BUSY, not for the interrupt");
+    assert_eq!(
+        client.tee().transport().interrupts,
+        1,
+        "the normal world has its interrupt before the partition goes on"
+    );
 }
 
 #[test]
@@ -100,6 +105,29 @@ fn resuming_ends() {
     let first = (request(&[2, 1]), registers(&[INTERRUPT, 0x8001_0000]));
     let outcome = client([first, run(), run(), run()]).start();
     assert!(matches!(outcome, Err(Error::Tee(FfaError::Stalled(_)))));
+}
+
+/// A request that was given up is answered some time; that answer must not be taken for the next request's.
+#[test]
+fn given_up_requests_are_finished_before_the_next_one() {
+    let interrupt = || registers(&[INTERRUPT, 0x8001_0000]);
+    let run = || registers(&[RUN, 0x8001_0000]);
+    for late in [response(&[0, 0x80a0_0000, 0x90]), error(DENIED), registers(&[DIRECT_RESP2])] {
+        let mut client = client([
+            (request(&[4, 1]), interrupt()),
+            (run(), interrupt()),
+            (run(), interrupt()),
+            (run(), interrupt()),
+            (run(), interrupt()),
+            (run(), error(BUSY)),
+            (run(), late),
+            (request(&[2, 1]), response(&[0])),
+            (request(&[2, 1]), response(&[0])),
+        ]);
+        assert!(matches!(client.resource_table(), Err(Error::Tee(FfaError::Stalled(_)))));
+        assert_eq!(client.start(), Ok(()));
+        assert_eq!(client.start(), Ok(()), "there is nothing to finish any more");
+    }
 }
 
 #[test]

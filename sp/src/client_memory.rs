@@ -128,6 +128,8 @@ impl ClientMemory for FfaMemory {
     }
 
     fn read(&mut self, handle: u64, offset: u64, into: &mut [u8]) -> Result<(), MemoryError> {
+        #[cfg(feature = "fault-injection")]
+        crate::fault::reach(crate::fault::Point::ClientRead);
         let held = self
             .held
             .iter()

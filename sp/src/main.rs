@@ -13,6 +13,8 @@ mod client_memory;
 mod dead;
 #[cfg(target_os = "none")]
 mod exception;
+#[cfg(all(target_os = "none", feature = "fault-injection"))]
+mod fault;
 #[cfg(target_os = "none")]
 mod ffa;
 #[cfg(target_os = "none")]

@@ -1,10 +1,14 @@
 //! The one service of this partition, and the way to it from the message loop and from the end.
 use crate::client_memory::FfaMemory;
+#[cfg(feature = "fault-injection")]
+use crate::fault;
 use crate::machine::Hardware;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use remoteproc_abi::{door_d, ts_rpc};
 use remoteproc_image::provider::Provider;
 use remoteproc_image::software::Software;
 use remoteproc_service::client_memory::EndpointId;
+use remoteproc_service::configuration::MAX_PROCESSORS;
 use remoteproc_service::{Caller, Door, Service, Storage};
 use remoteproc_sp::message::{self, door_t};
 use spin::{Mutex, MutexGuard, Once};
@@ -41,21 +45,43 @@ impl message::Service for Front {
         let caller = Caller { endpoint: client, door: Door::Direct };
         let Some(partition) = PARTITION.get() else { return message::Dead.handle(client, request) };
         let Partition { service, memory } = &mut *partition.lock();
+        #[cfg(feature = "fault-injection")]
+        if let Some(answer) = fault::command(request) {
+            return answer;
+        }
         service.handle(caller, request, memory).encode()
     }
 
     fn handle_rpc(&mut self, _client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers {
+        #[cfg(feature = "fault-injection")]
+        fault::reach(fault::Point::DoorT);
         door_t::answer(request)
     }
 }
 
-/// Holds every processor in reset that is being loaded or is loaded.
+/// Tries to hold one processor. Whoever fails in one goes on with the next, and so gets to all of them.
+const TRIES: usize = 2;
+
+/// The next try: [`TRIES`] for each processor.
+static NEXT_TRY: AtomicUsize = AtomicUsize::new(0);
+
+/// Holds every processor in reset that is being loaded or is loaded. Called again because it has failed on the way, it goes on
+/// behind the try that has failed.
 ///
 /// # Safety
 /// Whatever was using the service never goes on.
 pub unsafe fn hold_all_loading() {
     let Some(partition) = PARTITION.get() else { return };
-    // SAFETY: there is one execution context; if it holds the lock, it is dying inside the service and never returns to it.
-    unsafe { partition.force_unlock() };
-    partition.lock().service.hold_all_loading();
+    loop {
+        let index = NEXT_TRY.fetch_add(1, Ordering::Relaxed) / TRIES;
+        if index >= MAX_PROCESSORS {
+            return;
+        }
+        // SAFETY: there is one execution context; if it holds the lock, it is dying inside the service and never returns to it.
+        unsafe { partition.force_unlock() };
+        #[cfg(feature = "fault-injection")]
+        fault::reach(fault::Point::Dying);
+        partition.lock().service.hold_if_loading(index);
+        NEXT_TRY.store(index.saturating_add(1).saturating_mul(TRIES), Ordering::Relaxed);
+    }
 }

@@ -43,12 +43,16 @@ impl MappedMemory {
 
 impl Destination for MappedMemory {
     fn write(&mut self, physical_address: u64, bytes: &[u8]) -> Result<(), Fault> {
+        #[cfg(feature = "fault-injection")]
+        crate::fault::reach(crate::fault::Point::RemoteWrite);
         let address = self.locate(physical_address, bytes.len() as u64)?;
         // SAFETY: the bytes lie in a region that `map_remote` has mapped, so outside the partition's own memory.
         unsafe { foreign::write(address, bytes) }.map_err(|Abort| Fault)
     }
 
     fn read(&mut self, physical_address: u64, into: &mut [u8]) -> Result<(), Fault> {
+        #[cfg(feature = "fault-injection")]
+        crate::fault::reach(crate::fault::Point::RemoteRead);
         let address = self.locate(physical_address, into.len() as u64)?;
         foreign::read(address, into).map_err(|Abort| Fault)
     }

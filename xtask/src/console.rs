@@ -84,6 +84,13 @@ pub enum Message {
     },
     /// More facts.
     Info(String),
+    /// How far a load is.
+    Progress {
+        /// Bytes that are loaded.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
     /// The demo's last word.
     Passed,
     /// The demo's last word: the image was refused.
@@ -139,6 +146,10 @@ impl Message {
                     _ => return None,
                 };
                 Some(Self::Step { name: name.to_owned(), ok, text: text.to_owned() })
+            }
+            "progress" => {
+                let (done, total) = rest.split_once(' ')?;
+                Some(Self::Progress { done: done.parse().ok()?, total: total.parse().ok()? })
             }
             "demo" => Self::demo_end(rest),
             "test" => Self::test(rest),
@@ -217,6 +228,8 @@ mod tests {
         assert_eq!(Message::parse("step start failed BUSY"), step("start", false, "BUSY"));
         assert_eq!(Message::parse("step stop ok"), step("stop", true, ""));
         assert_eq!(Message::parse("step stop maybe"), None);
+        assert_eq!(Message::parse("progress 5 10"), Some(Message::Progress { done: 5, total: 10 }));
+        assert_eq!(Message::parse("progress 5"), None);
         assert_eq!(Message::parse("demo pass"), Some(Message::Passed));
         assert_eq!(Message::parse("demo failed load"), Some(Message::Failed("load".to_owned())));
         assert_eq!(

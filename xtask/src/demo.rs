@@ -4,6 +4,7 @@ use crate::firmware;
 use crate::machine::{self, Firmware};
 use crate::manifest::Key;
 use crate::parameters::Parameters;
+use crate::progress::Transfer;
 use crate::report::{self, Ending, Report};
 use crate::window;
 use crate::workspace::Workspace;
@@ -18,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// What the demo takes from the command line.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Signed firmware to load instead of this project's own
+    /// Signed firmware to load instead of this project's own, which comes in an image of 10 MiB
     #[arg(long, value_name = "FILE", requires = "key")]
     image: Option<PathBuf>,
     /// Public key to trust, PEM, RSA or P-256; up to four [default: the test key that signs this project's own firmware]
@@ -68,7 +69,7 @@ pub fn run(options: &Options, firmware: &Firmware) -> Result<u8> {
 
     let image = match &options.image {
         Some(path) => path.clone(),
-        None => sign::own_firmware(&workspace, &images.remote_firmware)?,
+        None => sign::large_firmware(&workspace, &images.remote_firmware)?,
     };
     let length = std::fs::metadata(&image).with_context(|| format!("cannot read {}", image.display()))?.len();
     if length == 0 {
@@ -87,11 +88,19 @@ pub fn run(options: &Options, firmware: &Firmware) -> Result<u8> {
         println!("{name}, {length} bytes; trusted key: {}", labels.join(", "));
     }
     let mut report = Report::default();
-    let run =
-        machine::Run { firmware, keys: &keys, parameters: &parameters, fill: window::FILL, limit: LIMIT };
+    let mut transfer = Transfer::new("loading");
+    let run = machine::Run {
+        firmware,
+        keys: &keys,
+        properties: "",
+        parameters: &parameters,
+        fill: window::FILL,
+        limit: LIMIT,
+    };
     let outcome = machine::run(&workspace, &images, &run, |raw, line| {
-        show(options, &mut report, raw, line);
+        show(options, &mut report, &mut transfer, raw, line);
     })?;
+    drop(transfer);
 
     let ending = report.ending(&wanted_steps(options), &outcome.problems, outcome.remote.releases);
     let log = workspace.keep_console("demo", &outcome.console)?;
@@ -138,16 +147,26 @@ fn parameters(options: &Options, image: PathBuf, length: u64) -> Result<Paramete
     Ok(parameters)
 }
 
-fn show(options: &Options, report: &mut Report, raw: &str, line: &Line) {
+fn show(options: &Options, report: &mut Report, transfer: &mut Transfer, raw: &str, line: &Line) {
     if options.verbose {
         println!("{raw}");
     }
+    let before = report.progress();
     let step = report.line(line);
+    if step.is_some() {
+        transfer.end();
+    }
     if let Some(step) = step
         && !options.json
         && !options.verbose
     {
         report::print_step(step);
+    }
+    if let Some((done, total)) = report.progress().filter(|now| before != Some(*now))
+        && !options.json
+        && !options.verbose
+    {
+        transfer.at(done, total);
     }
 }
 

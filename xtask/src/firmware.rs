@@ -7,7 +7,7 @@ use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const BUILD_LIMIT: Duration = Duration::from_secs(900);
@@ -100,9 +100,27 @@ pub fn build_all(workspace: &Workspace, toolchain: &Toolchain) -> Result<Images>
 
 /// Builds one program.
 pub fn build(workspace: &Workspace, toolchain: &Toolchain, program: &Program) -> Result<Built> {
-    let step = progress::step(format!("building {}", program.package));
-    let mut command = toolchain.cargo("build", program.target, &workspace.target)?;
-    command.current_dir(&workspace.root);
+    build_in(workspace, toolchain, program, &workspace.target, &[])
+}
+
+/// Builds the partition with a feature that only tests have a use for, apart from the one that is built to be used. Returns the
+/// raw image.
+pub fn build_test_partition(workspace: &Workspace, toolchain: &Toolchain, feature: &str) -> Result<Vec<u8>> {
+    let target = workspace.target.join("test-partitions");
+    let built = build_in(workspace, toolchain, &PARTITION, &target, &["--features", feature])?;
+    Ok(built.raw(&PARTITION)?.bytes)
+}
+
+fn build_in(
+    workspace: &Workspace,
+    toolchain: &Toolchain,
+    program: &Program,
+    target: &Path,
+    arguments: &[&str],
+) -> Result<Built> {
+    let step = progress::step([&["building", program.package], arguments].concat().join(" "));
+    let mut command = toolchain.cargo("build", program.target, target)?;
+    command.current_dir(&workspace.root).args(arguments);
     command.args(["--package", program.package, "--bins", "--message-format=json-render-diagnostics"]);
     command.args(["--color", if std::io::stderr().is_terminal() { "always" } else { "never" }]);
     let (mut messages, mut diagnostics) = (String::new(), String::new());

@@ -35,6 +35,8 @@ pub struct Run<'a> {
     pub firmware: &'a Firmware,
     /// Keys that the partition trusts.
     pub keys: &'a [Key],
+    /// Further properties of the manifest's node `remoteproc`, devicetree source.
+    pub properties: &'a str,
     /// What the payload does.
     pub parameters: &'a Parameters,
     /// What the window holds before anybody writes it.
@@ -58,6 +60,16 @@ pub struct Outcome {
     pub elapsed: Duration,
 }
 
+/// How the machine's time passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// As the host's.
+    #[default]
+    Host,
+    /// One nanosecond with each instruction that is executed, in any world: the same run takes the same time on any host.
+    Instructions,
+}
+
 /// Boots the machine, lets the payload do what the parameters say, and waits for its power-off.
 ///
 /// # Errors
@@ -66,10 +78,24 @@ pub fn run(
     workspace: &Workspace,
     images: &Images,
     run: &Run<'_>,
+    on_line: impl FnMut(&str, &Line),
+) -> Result<Outcome> {
+    run_by_clock(workspace, images, run, Clock::Host, on_line)
+}
+
+/// As [`run`], by the clock that is named.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_by_clock(
+    workspace: &Workspace,
+    images: &Images,
+    run: &Run<'_>,
+    clock: Clock,
     mut on_line: impl FnMut(&str, &Line),
 ) -> Result<Outcome> {
     let directory = RunDirectory::create(workspace)?;
-    let blob = manifest::compile(workspace, &directory, BOARD, run.keys)?;
+    let blob = manifest::compile(workspace, &directory, BOARD, run.keys, run.properties)?;
     let packed = package::pack(&blob, &images.partition)?;
     let payload = directory.write("payload.bin", &images.payload)?;
     let flash = match run.firmware {
@@ -83,6 +109,9 @@ pub fn run(
 
     let mut command = process::command(EMULATOR);
     describe_machine(&mut command, run.firmware, &flash, &window);
+    if clock == Clock::Instructions {
+        command.args(["-icount", "shift=0,sleep=off"]);
+    }
     if matches!(run.firmware, Firmware::Fixture) {
         // Real firmware loads the payload itself, from the flash.
         load(&mut command, &payload, PAYLOAD_ADDRESS);

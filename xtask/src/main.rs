@@ -1,14 +1,19 @@
 //! The project's front door: builds everything, runs it in the emulator, tests it, measures the partition.
 #![forbid(unsafe_code)]
 
+mod cargo_tools;
 mod console;
+mod coverage;
 mod demo;
 mod docs;
 mod elf;
 mod firmware;
+mod fuzz;
 mod image;
+mod large;
 mod machine;
 mod manifest;
+mod mutants;
 mod package;
 mod parameters;
 mod prebuilt;
@@ -61,6 +66,12 @@ enum Command {
     Docs(docs::Options),
     /// Show the sizes of the partition's image beside their limits
     Image(image::Options),
+    /// Fuzz the reader of containers, long
+    Fuzz(fuzz::Options),
+    /// Measure which lines of the image crate its own tests run
+    Coverage(coverage::Options),
+    /// Change the image crate's decisions one by one and see which changes its own tests miss
+    Mutants(mutants::Options),
 }
 
 fn main() -> ExitCode {
@@ -107,6 +118,9 @@ fn run(command: &Command) -> Result<u8> {
         Command::Test(options) => test::run(options),
         Command::Docs(options) => docs::run(options),
         Command::Image(options) => image::run(options),
+        Command::Fuzz(options) => fuzz::run(options),
+        Command::Coverage(options) => coverage::run(options),
+        Command::Mutants(options) => mutants::run(options),
     }
 }
 

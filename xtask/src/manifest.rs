@@ -110,26 +110,43 @@ fn render_bytes(text: &mut String, property: &str, bytes: &[u8]) {
     text.push_str("];\n");
 }
 
-/// Compiles the manifest of `board` with these keys into a devicetree blob.
-pub fn compile(workspace: &Workspace, run: &RunDirectory, board: &str, keys: &[Key]) -> Result<Vec<u8>> {
+/// Compiles the manifest of `board` with these keys, and further properties of the node `remoteproc`, into a devicetree blob.
+pub fn compile(
+    workspace: &Workspace,
+    run: &RunDirectory,
+    board: &str,
+    keys: &[Key],
+    properties: &str,
+) -> Result<Vec<u8>> {
     if keys.is_empty() || keys.len() > MAX_KEYS {
         bail!("a manifest takes 1 to {MAX_KEYS} keys, not {}", keys.len());
     }
     run.write("keys.dtsi", render_keys(keys).as_bytes())?;
-    let blob = fs::read(compile_source(workspace, run, board)?)?;
+    let source = workspace.root.join(format!("manifest/{board}.dts"));
+    let source = if properties.is_empty() {
+        source
+    } else {
+        // Nodes of the same name are one node.
+        let text = format!("/include/ \"{}\"\n/ {{ remoteproc {{ {properties} }}; }};\n", source.display());
+        run.write("with-properties.dts", text.as_bytes())?
+    };
+    let blob = fs::read(compile_file(run, board, &source)?)?;
     check_size(blob.len())?;
     Ok(blob)
 }
 
 /// Compiles `manifest/NAME.dts` into a devicetree blob among the run's files, and returns its path.
 pub fn compile_source(workspace: &Workspace, run: &RunDirectory, name: &str) -> Result<PathBuf> {
-    let source = workspace.root.join(format!("manifest/{name}.dts"));
+    compile_file(run, name, &workspace.root.join(format!("manifest/{name}.dts")))
+}
+
+fn compile_file(run: &RunDirectory, name: &str, source: &Path) -> Result<PathBuf> {
     let output = run.path().join(format!("{name}.dtb"));
     let mut command = process::command("dtc");
     command.args(["-q", "-I", "dts", "-O", "dtb", "-i"]).arg(run.path());
-    command.arg("-o").arg(&output).arg(&source);
+    command.arg("-o").arg(&output).arg(source);
     process::capture(command, Duration::from_secs(30))
-        .with_context(|| format!("manifest/{name}.dts does not compile"))?;
+        .with_context(|| format!("the manifest {} does not compile", source.display()))?;
     Ok(output)
 }
 

@@ -1,4 +1,5 @@
 //! Child processes: started so that they end with xtask, read line by line, bounded in time, always waited for.
+use crate::progress::Step;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsStr;
@@ -188,6 +189,25 @@ pub fn capture(command: Command, limit: Duration) -> Result<String> {
         bail!("{name} failed ({status})\n{error}");
     }
     Ok(output)
+}
+
+/// Runs `command`, showing its lines on a terminal only.
+///
+/// # Errors
+/// As [`run`], and if the exit status is not zero: then with the last lines that it wrote.
+pub fn run_quietly(command: Command, limit: Duration, step: &Step) -> Result<()> {
+    let mut log = String::new();
+    let status = run(command, limit, |_, line| {
+        step.detail(line);
+        log.push_str(line);
+        log.push('\n');
+        Ok(())
+    })?;
+    if !status.success() {
+        let tail: Vec<&str> = log.lines().rev().take(8).collect();
+        bail!("{status}\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+    }
+    Ok(())
 }
 
 fn describe(command: &Command) -> String {

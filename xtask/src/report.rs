@@ -41,6 +41,8 @@ pub struct Report {
     steps: Vec<Step>,
     details: Vec<String>,
     signature: Option<String>,
+    /// The bytes that were told to be loaded, each with the bytes in all.
+    progress: Vec<(u64, u64)>,
     last: Option<Message>,
 }
 
@@ -60,6 +62,7 @@ impl Report {
             Speaker::Firmware => self.details.push(format!("firmware: {}", line.text)),
             Speaker::Payload => match Message::parse(&line.text) {
                 Some(Message::Info(text)) => self.details.push(text),
+                Some(Message::Progress { done, total }) => self.progress.push((done, total)),
                 Some(Message::Step { name, ok, text }) => {
                     let details = std::mem::take(&mut self.details);
                     self.steps.push(Step { name, ok, text, details });
@@ -75,6 +78,11 @@ impl Report {
             Speaker::Unknown => {}
         }
         None
+    }
+
+    /// The last bytes that were told to be loaded, and the bytes in all.
+    pub fn progress(&self) -> Option<(u64, u64)> {
+        self.progress.last().copied()
     }
 
     /// What was said after the last step.
@@ -152,6 +160,7 @@ impl Report {
             "failure": failure,
             "steps": steps,
             "signature": self.signature,
+            "progress": self.progress.iter().map(|(done, _)| done).collect::<Vec<_>>(),
             "problems": outcome.problems,
             "releases": outcome.remote.releases,
             "boot_address": format!("{:#010x}", outcome.boot_address),
@@ -214,10 +223,11 @@ mod tests {
         report
     }
 
-    const GOOD: [&str; 5] = [
+    const GOOD: [&str; 6] = [
         "[NS] step service ok found",
         "[SP] m33: signature verified: RSA by key \"k\" (2048 bit)",
-        "[NS] info loaded 1 of 1 bytes",
+        "[NS] info loading 1 bytes",
+        "[NS] progress 1 1",
         "[NS] step load ok 1 bytes",
         "[NS] demo pass",
     ];
@@ -226,6 +236,7 @@ mod tests {
     fn details_belong_to_the_step_they_lead_to() {
         let report = report(&GOOD);
         assert_eq!(report.steps[1].details.len(), 2);
+        assert_eq!(report.progress(), Some((1, 1)));
         assert_eq!(report.ending(&["service", "load"], &[], 1), Ending::Passed);
     }
 
@@ -234,8 +245,8 @@ mod tests {
         let failed =
             |ending: Ending, part: &str| matches!(&ending, Ending::Failed(text) if text.contains(part));
         assert!(failed(report(&GOOD).ending(&["service", "load", "trace"], &[], 1), "trace"));
-        assert!(failed(report(&[GOOD[0], GOOD[3], GOOD[4]]).ending(&["load"], &[], 1), "signed"));
-        assert!(failed(report(&GOOD[..4]).ending(&["load"], &[], 1), "no end"));
+        assert!(failed(report(&[GOOD[0], GOOD[4], GOOD[5]]).ending(&["load"], &[], 1), "signed"));
+        assert!(failed(report(&GOOD[..5]).ending(&["load"], &[], 1), "no end"));
         assert!(failed(report(&GOOD).ending(&["load"], &["violation X".to_owned()], 1), "violation X"));
         let bad = report(&["[NS] step stop failed BUSY", "[NS] demo failed stop"]);
         assert!(failed(bad.ending(&[], &[], 1), "stop: BUSY"));

@@ -18,6 +18,8 @@ const PROGRAMS: [Program; 3] = [
 ];
 /// What packs prebuilt firmware.
 const FIRMWARE_PROGRAMS: [Program; 1] = [("fiptool", "arm-trusted-firmware-tools")];
+/// What links the fuzz targets: libFuzzer is C++.
+const FUZZING_PROGRAMS: [Program; 1] = [("c++", "g++")];
 /// Debian's Rust toolchain, for machines whose own toolchain can't get the bare-metal targets.
 const DEBIAN_TOOLCHAIN: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 
@@ -34,6 +36,11 @@ pub fn ensure() -> Result<Toolchain> {
 /// Installs what packs prebuilt firmware if it is missing.
 pub fn ensure_firmware_tools() -> Result<()> {
     ensure_programs(&FIRMWARE_PROGRAMS)
+}
+
+/// Installs what links the fuzz targets if it is missing.
+pub fn ensure_fuzzing_tools() -> Result<()> {
+    ensure_programs(&FUZZING_PROGRAMS)
 }
 
 fn ensure_programs(programs: &[Program]) -> Result<()> {
@@ -168,16 +175,5 @@ fn apt(prefix: &[&str], arguments: &[&str], packages: &[&str], step: &progress::
 }
 
 fn run(command: Command, step: &progress::Step) -> Result<()> {
-    let mut log = String::new();
-    let status = process::run(command, INSTALL_LIMIT, |_, line| {
-        step.detail(line);
-        log.push_str(line);
-        log.push('\n');
-        Ok(())
-    })?;
-    if !status.success() {
-        let tail: Vec<&str> = log.lines().rev().take(8).collect();
-        bail!("{status}\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
-    }
-    Ok(())
+    process::run_quietly(command, INSTALL_LIMIT, step)
 }

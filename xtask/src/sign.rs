@@ -1,4 +1,5 @@
 //! Signs this project's own remote-core firmware with the test key.
+use crate::large;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use remoteproc_image::write::{Container, Order, RsaKey};
@@ -12,11 +13,36 @@ pub const PUBLIC_KEY: &str = "tests/vectors/keys/rsa2048.pub.pem";
 
 /// Signs the ELF file and returns the container's path.
 pub fn own_firmware(workspace: &Workspace, elf: &[u8]) -> Result<PathBuf> {
+    write(workspace, "remote-core-firmware.sig", &sign(workspace, elf)?)
+}
+
+/// Signs the firmware with so much beside it that 10 MiB are loaded, and returns the container's path.
+pub fn large_firmware(workspace: &Workspace, elf: &[u8]) -> Result<PathBuf> {
+    write(workspace, "large-firmware.sig", &sign(workspace, &large::elf(elf, 0)?)?)
+}
+
+/// The same in a file of so many bytes, up to 7 fewer because images are padded: what is beyond the 10 MiB is not loaded.
+pub fn large_file(workspace: &Workspace, elf: &[u8], size: usize) -> Result<PathBuf> {
+    let without = sign(workspace, &large::elf(elf, 0)?)?.len();
+    let filler = size.checked_sub(without).context("the large image has more bytes")? & !7;
+    let container = sign(workspace, &large::elf(elf, filler)?)?;
+    anyhow::ensure!(
+        size.checked_sub(container.len()).is_some_and(|missing| missing < 8),
+        "the file has {} bytes instead of {size}",
+        container.len()
+    );
+    write(workspace, "large-file.sig", &container)
+}
+
+fn sign(workspace: &Workspace, elf: &[u8]) -> Result<Vec<u8>> {
     let path = workspace.root.join(PRIVATE_KEY);
     let key = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let key = RsaKey::from_pkcs8_der(&key)?;
-    let container = Container::new(Order::Mainline).image(elf).sign(&key)?;
-    let output = workspace.output()?.join("remote-core-firmware.sig");
+    Ok(Container::new(Order::Mainline).image(elf).sign(&key)?)
+}
+
+fn write(workspace: &Workspace, name: &str, container: &[u8]) -> Result<PathBuf> {
+    let output = workspace.output()?.join(name);
     fs::write(&output, container).with_context(|| format!("cannot write {}", output.display()))?;
     Ok(output)
 }

@@ -1,7 +1,7 @@
 //! The machine under the service: a window of memory, processors that obey or fail, and a clock that stands still.
 use super::{Record, Seen};
-use remoteproc_image::provider::{Destination, Fault};
-use remoteproc_image::software::Software;
+use remoteproc_image::provider::{Algorithm, CipherKey, Destination, Fault, Provider, PublicKey, Signed};
+use remoteproc_image::software::{Software, SoftwareDecryption, SoftwareHasher};
 use remoteproc_image::target::Region;
 use remoteproc_service::configuration::Board;
 use remoteproc_service::hardware::{
@@ -246,7 +246,36 @@ impl ProcessorDriver for FakeDriver {
     }
 }
 
+/// The software provider, with a count of its signature checks.
+#[derive(Default)]
+pub struct FakeCrypto {
+    pub checks: Cell<usize>,
+}
+
+impl Provider for FakeCrypto {
+    type Hasher = SoftwareHasher;
+    type Decryption = SoftwareDecryption;
+
+    fn sha256(&self) -> SoftwareHasher {
+        Software.sha256()
+    }
+
+    fn supports(&self, algorithm: Algorithm) -> bool {
+        Software.supports(algorithm)
+    }
+
+    fn verify(&self, key: &PublicKey<'_>, signed: &Signed<'_>) -> bool {
+        self.checks.set(self.checks.get() + 1);
+        Software.verify(key, signed)
+    }
+
+    fn decryption(&self, key: &CipherKey<'_>) -> Option<SoftwareDecryption> {
+        Software.decryption(key)
+    }
+}
+
 pub struct FakeMachine {
+    pub crypto: FakeCrypto,
     pub memory: FakeMemory,
     pub drivers: Vec<FakeDriver>,
     pub failure: Failure,
@@ -276,6 +305,7 @@ impl FakeMachine {
             seen: seen.clone(),
         };
         Self {
+            crypto: FakeCrypto::default(),
             drivers: (0..board.processors.len()).map(driver).collect(),
             memory: FakeMemory {
                 bytes: vec![UNTOUCHED; WINDOW_SIZE],
@@ -297,19 +327,19 @@ impl FakeMachine {
 }
 
 impl Machine for FakeMachine {
-    type Crypto = Software;
+    type Crypto = FakeCrypto;
     type Memory = FakeMemory;
 
-    fn crypto(&self) -> &Software {
-        &Software
+    fn crypto(&self) -> &FakeCrypto {
+        &self.crypto
     }
 
     fn memory(&mut self) -> &mut FakeMemory {
         &mut self.memory
     }
 
-    fn crypto_and_memory(&mut self) -> (&Software, &mut FakeMemory) {
-        (&Software, &mut self.memory)
+    fn crypto_and_memory(&mut self) -> (&FakeCrypto, &mut FakeMemory) {
+        (&self.crypto, &mut self.memory)
     }
 
     fn driver(&mut self, index: usize) -> Option<&mut dyn ProcessorDriver> {

@@ -170,11 +170,14 @@ impl Bench {
     /// Sends registers and returns the answer. No more memory is held than loads are under way.
     pub fn send(&mut self, caller: Caller, registers: &Registers) -> Answer {
         let before = self.seen.borrow().len();
+        let checks = self.machine().crypto.checks.get();
         let answer = self.service.handle(caller, registers, &mut self.client);
         assert!(answer.tee_result().is_some(), "{answer:?} is no result of docs/abi.md");
         assert!(self.client.held() <= self.service.loads_under_way(), "handles without a load");
         if registers[0] & FLAG_ONE_CALL == 0 {
             assert_one_slice(&self.seen.borrow()[before..]);
+            let checks = self.machine().crypto.checks.get() - checks;
+            assert!(checks <= 1, "{checks} signature checks in one request");
         }
         answer
     }

@@ -1,22 +1,30 @@
 //! One direct request and its answer, across BUSY, FFA_INTERRUPT and FFA_YIELD (DEN0077, section 15.2 and 14.5 "FFA_RUN").
 use super::error::{Error, Status};
-use super::transport::{FfaTransport, function_of, low, registers, status_of};
+use super::transport::{FfaTransport, Registers, function_of, low, registers, status_of};
 use super::{Family, Options};
 use arm_ffa::FuncId;
 use remoteproc_abi::{SERVICE_UUID, uuid_registers};
 
+/// The endpoint and execution context that FFA_RUN has to resume, while a request is begun and not answered.
+pub(super) type Unanswered = Option<u32>;
+
 /// Sends payload registers and returns those of the answer.
 pub(super) fn direct_request<T: FfaTransport>(
     transport: &mut T,
+    unanswered: &mut Unanswered,
     options: Options,
     own_id: u16,
     partition: u16,
     payload: [u64; 5],
 ) -> Result<[u64; 5], Error> {
+    if let Some(target) = *unanswered {
+        // The partition takes no request before it has answered the one that this client gave up; that answer is nobody's.
+        exchange(transport, unanswered, options, FuncId::Run32, run(target))?;
+    }
     let [x3, x4, x5, x6, x7] = payload;
     let parties = u64::from(own_id) << 16 | u64::from(partition);
     let [uuid_low, uuid_high] = uuid_registers(SERVICE_UUID);
-    let (mut function, mut next) = match options.family {
+    let (function, request) = match options.family {
         Family::Direct => {
             let function = FuncId::MsgSendDirectReq64;
             (function, registers(function, &[parties, 0, x3, x4, x5, x6, x7]))
@@ -26,36 +34,56 @@ pub(super) fn direct_request<T: FfaTransport>(
             (function, registers(function, &[parties, uuid_low, uuid_high, x3, x4, x5, x6, x7]))
         }
     };
+    let (function, answer) = exchange(transport, unanswered, options, function, request)?;
+    match FuncId::try_from(function_of(&answer)) {
+        Ok(FuncId::MsgSendDirectResp64) if options.family == Family::Direct => {
+            let [_, x1, x2, x3, x4, x5, x6, x7, ..] = answer;
+            if x1 != u64::from(partition) << 16 | u64::from(own_id) || x2 != 0 {
+                return Err(Error::Response { parties: x1, flags: x2 });
+            }
+            Ok([x3, x4, x5, x6, x7])
+        }
+        Ok(FuncId::MsgSendDirectResp64_2) if options.family == Family::Direct2 => {
+            let [_, x1, x2, x3, x4, x5, x6, x7, x8, ..] = answer;
+            if x1 != u64::from(partition) << 16 | u64::from(own_id) || x2 != 0 || x3 != 0 {
+                return Err(Error::Response { parties: x1, flags: x2 | x3 });
+            }
+            Ok([x4, x5, x6, x7, x8])
+        }
+        Ok(FuncId::Error32 | FuncId::Error64) => Err(Error::Call { function, status: status_of(&answer) }),
+        _ => Err(Error::Answer { function, answer: function_of(&answer) }),
+    }
+}
+
+/// Makes a call, repeats it while it is answered BUSY, and resumes the partition as often as it is interrupted or yields. Returns
+/// the first other answer, and the call that it answers.
+fn exchange<T: FfaTransport>(
+    transport: &mut T,
+    unanswered: &mut Unanswered,
+    options: Options,
+    mut function: FuncId,
+    mut next: Registers,
+) -> Result<(FuncId, Registers), Error> {
     let mut busy = 0;
     let mut resumes = 0;
     loop {
         let answer = transport.call(next);
         match FuncId::try_from(function_of(&answer)) {
-            Ok(FuncId::MsgSendDirectResp64) if options.family == Family::Direct => {
-                let [_, x1, x2, x3, x4, x5, x6, x7, ..] = answer;
-                if x1 != u64::from(partition) << 16 | u64::from(own_id) || x2 != 0 {
-                    return Err(Error::Response { parties: x1, flags: x2 });
-                }
-                return Ok([x3, x4, x5, x6, x7]);
-            }
-            Ok(FuncId::MsgSendDirectResp64_2) if options.family == Family::Direct2 => {
-                let [_, x1, x2, x3, x4, x5, x6, x7, x8, ..] = answer;
-                if x1 != u64::from(partition) << 16 | u64::from(own_id) || x2 != 0 || x3 != 0 {
-                    return Err(Error::Response { parties: x1, flags: x2 | x3 });
-                }
-                return Ok([x4, x5, x6, x7, x8]);
-            }
             Ok(id @ (FuncId::Interrupt32 | FuncId::Interrupt64 | FuncId::Yield32 | FuncId::Yield64)) => {
+                // x1 names the endpoint and the execution context to go on with.
+                let target = low(answer[1]);
+                *unanswered = Some(target);
+                if matches!(id, FuncId::Yield32 | FuncId::Yield64) {
+                    transport.pause();
+                } else {
+                    transport.interrupted();
+                }
                 if resumes >= options.resumes {
                     return Err(Error::Stalled(FuncId::Run32));
                 }
                 resumes += 1;
-                if matches!(id, FuncId::Yield32 | FuncId::Yield64) {
-                    transport.pause();
-                }
-                // x1 names the endpoint and the execution context to go on with.
                 function = FuncId::Run32;
-                next = registers(function, &[low(answer[1]).into()]);
+                next = run(target);
             }
             Ok(FuncId::Error32 | FuncId::Error64) if status_of(&answer) == Status::BUSY => {
                 if busy >= options.busy {
@@ -64,10 +92,15 @@ pub(super) fn direct_request<T: FfaTransport>(
                 busy += 1;
                 transport.pause();
             }
-            Ok(FuncId::Error32 | FuncId::Error64) => {
-                return Err(Error::Call { function, status: status_of(&answer) });
+            _ => {
+                *unanswered = None;
+                return Ok((function, answer));
             }
-            _ => return Err(Error::Answer { function, answer: function_of(&answer) }),
         }
     }
+}
+
+/// FFA_RUN.
+fn run(target: u32) -> Registers {
+    registers(FuncId::Run32, &[target.into()])
 }

@@ -10,6 +10,11 @@ pub trait FfaTransport {
     /// Makes one call with all 18 registers in and out.
     fn call(&mut self, registers: Registers) -> Registers;
 
+    /// Lets the normal world take the interrupt that has cut a request short (FFA_INTERRUPT); then the partition is resumed. To be
+    /// written by clients that mask interrupts: as long as one is pending, the partition is cut short again. Elsewhere it
+    /// has been taken by now.
+    fn interrupted(&mut self) {}
+
     /// Lets some time pass before a call is repeated.
     fn pause(&mut self) {
         core::hint::spin_loop();

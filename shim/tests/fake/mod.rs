@@ -56,6 +56,7 @@ pub type Step = (Registers, Registers);
 pub struct Script {
     steps: VecDeque<Step>,
     pub pauses: usize,
+    pub interrupts: usize,
 }
 
 impl Script {
@@ -79,6 +80,10 @@ impl FfaTransport for Script {
             self.steps.pop_front().unwrap_or_else(|| panic!("unexpected call {registers:x?}"));
         assert_eq!(registers, expected, "\n  made     {registers:x?}\n  expected {expected:x?}");
         answer
+    }
+
+    fn interrupted(&mut self) {
+        self.interrupts += 1;
     }
 
     fn pause(&mut self) {

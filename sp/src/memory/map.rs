@@ -136,6 +136,8 @@ pub fn show(range: PhysicalRange, world: World) -> Result<(), MapFailure> {
     let region = MemoryRegion::new(window.start, window.start + size);
     let physical = PhysicalAddress(range.start as usize);
     let mut map = MAP.lock();
+    #[cfg(feature = "fault-injection")]
+    crate::fault::reach(crate::fault::Point::Tables);
     let mapping = &mut map.as_mut().ok_or(MapFailure::NoTables)?.mapping;
     Ok(mapping.map_range(&region, physical, attributes, Constraints::NO_BLOCK_MAPPINGS)?)
 }

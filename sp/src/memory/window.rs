@@ -32,6 +32,8 @@ pub fn read(physical: u64, world: World, into: &mut [u8]) -> Result<(), WindowEr
         let size = (in_page.saturating_add(length) as u64).next_multiple_of(PAGE_SIZE);
         let (part, tail) = rest.split_at_mut(length);
         show(PhysicalRange { start: page, size }, world).map_err(|_| WindowError::Address)?;
+        #[cfg(feature = "fault-injection")]
+        crate::fault::reach(crate::fault::Point::Window);
         let result = foreign::read(window.start.saturating_add(in_page), part);
         hide();
         result.map_err(|Abort| WindowError::Abort)?;

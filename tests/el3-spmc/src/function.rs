@@ -1,4 +1,4 @@
-//! Function identifiers: FF-A (DEN0077A), PSCI (DEN0022), SMCCC (DEN0028) and the fixture's own two.
+//! Function identifiers: FF-A (DEN0077A), PSCI (DEN0022), SMCCC (DEN0028) and the fixture's own.
 
 /// Bit 30 of a function identifier: the SMC64 convention.
 pub const SMC64: u32 = 1 << 30;
@@ -10,6 +10,7 @@ pub mod ffa {
     pub const LAST: u32 = 0x8400_00ef;
     pub const ERROR: u32 = 0x8400_0060;
     pub const SUCCESS: u32 = 0x8400_0061;
+    pub const INTERRUPT: u32 = 0x8400_0062;
     pub const VERSION: u32 = 0x8400_0063;
     pub const FEATURES: u32 = 0x8400_0064;
     pub const RX_RELEASE: u32 = 0x8400_0065;
@@ -62,10 +63,19 @@ pub mod fixture {
     pub const CONTROL: u32 = 0xc300_0001;
     /// x0 = number of violations so far.
     pub const VIOLATIONS: u32 = 0xc300_0002;
+    /// x0 = shares that exist, x1 = shares that the partition holds, x2 = entries of its stage 1 tables that map memory.
+    pub const COUNTS: u32 = 0xc300_0004;
+    /// x1 = the normal-world endpoint in whose name the hypervisor reclaims memory from now on: FFA_MEM_RECLAIM itself names
+    /// none. x0 = 0, or -1 for an id that is no normal-world endpoint's.
+    pub const SPEAKER: u32 = 0xc300_0005;
+    /// x0 = number of preemptions so far, x1 = those while the partition held its RX buffer, x2 = those while it held memory.
+    pub const PREEMPTIONS: u32 = 0xc300_0003;
     /// Flag: FFA_MEM_SHARE of any address is accepted, as an SPMC without knowledge of the memory map does.
     pub const LENIENT_ADDRESSES: u64 = 1;
     /// Flag: shares made while it is set are reported to the borrower with the NS attribute clear.
     pub const NS_ATTRIBUTE_CLEAR: u64 = 1 << 1;
     /// Flag: FFA_MSG_SEND_DIRECT_REQ2 is delivered whatever its UUID, as an SPMC at EL3 does.
     pub const ANY_UUID: u64 = 1 << 2;
+    /// Flag: non-secure interrupts preempt the partition, whatever its manifest says.
+    pub const SIGNAL_INTERRUPTS: u64 = 1 << 3;
 }

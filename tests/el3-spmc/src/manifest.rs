@@ -30,6 +30,15 @@ const SENDS_DIRECT_REQUESTS_2: u32 = 1 << 10;
 pub const MAXIMUM_UUIDS: usize = 4;
 const MAXIMUM_REGIONS: usize = 8;
 
+/// What a non-secure interrupt does while the partition runs (`ns-interrupts-action`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InterruptAction {
+    /// It waits until the partition has answered.
+    Queued,
+    /// The partition is preempted, and the normal world resumes it with FFA_RUN.
+    Signaled,
+}
+
 /// A memory or device region that the manifest gives to the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
@@ -50,6 +59,8 @@ pub struct Manifest {
     pub contexts: u32,
     /// Messaging method bits.
     pub messaging: u32,
+    /// What a non-secure interrupt does.
+    pub interrupts: InterruptAction,
     /// Physical address that the package is copied to, if the manifest names one.
     pub load_address: Option<u64>,
     /// Entry point, bytes from the load address.
@@ -134,9 +145,14 @@ impl Manifest {
         if word(&root, "boot-order")?.is_some_and(|order| order > 0xffff) {
             return Err(wrong("boot-order", "is above 0xffff"));
         }
-        if word(&root, "ns-interrupts-action")?.is_some_and(|action| action > 2) {
-            return Err(wrong("ns-interrupts-action", "is above 2"));
-        }
+        let action = match word(&root, "ns-interrupts-action")? {
+            None | Some(0) => InterruptAction::Queued,
+            Some(1) => {
+                return Err(wrong("ns-interrupts-action", "is 1 (managed exit), which is not done here"));
+            }
+            Some(2) => InterruptAction::Signaled,
+            Some(_) => return Err(wrong("ns-interrupts-action", "is above 2")),
+        };
         let boot_register = word(&root, "gp-register-num")?;
         if boot_register.is_some_and(|register| register > 3) {
             return Err(wrong("gp-register-num", "is above 3"));
@@ -176,6 +192,7 @@ impl Manifest {
             uuids,
             contexts,
             messaging,
+            interrupts: action,
             load_address,
             entry_offset,
             boot_register: boot_register.filter(|_| boot_information),

@@ -7,6 +7,7 @@ use crate::descriptor::{
 };
 use crate::error::{FfaError, Refusal};
 use crate::memory_map::Range;
+use crate::spmc::is_normal_world;
 
 /// Ranges of all shares together.
 const MAXIMUM_RANGES: usize = 16 << 10;
@@ -110,7 +111,9 @@ impl ShareTable {
             )?;
         let share = &record.share;
         if header.sender != share.header.sender {
-            return Err(Refusal::invalid("retrieve-sender", "the sender is not the owner of the memory"));
+            // The partition names the client that gave it the handle; that it is another one's is the client's doing.
+            let refusal = Refusal::invalid("retrieve-sender", "the sender is not the owner of the memory");
+            return Err(if is_normal_world(header.sender) { refusal.provoked() } else { refusal });
         }
         if header.tag != share.header.tag {
             // This project's clients share with tag 0, and the partition retrieves with it; another tag is the client's.

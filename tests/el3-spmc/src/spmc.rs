@@ -1,11 +1,12 @@
 //! The SPMC: takes every SMC of both worlds, checks it, answers it or changes worlds.
 //!
 //! It is SPMD (forwarder of the normal world) and SPMC (of the one partition) in one. State is kept for each endpoint
-//! and each execution context, so that more of either can come; today there is one CPU, one partition and one
-//! normal-world endpoint.
+//! and each execution context, so that more of either can come; today there is one CPU and one partition. The normal
+//! world is a hypervisor, which speaks for itself and for its virtual machines.
 mod mappings;
 mod memory;
 mod message;
+mod preemption;
 mod setup;
 
 use core::fmt;
@@ -18,9 +19,12 @@ use crate::function::{SMC64, architecture, ffa, fixture, psci};
 use crate::machine::{Machine, World, violate};
 use crate::manifest::Manifest;
 use crate::share_table::ShareTable;
+use preemption::Preemptions;
 
 /// Endpoint id of the normal world's hypervisor or OS.
 pub const NORMAL_WORLD_ID: u16 = 0;
+/// Bit of an endpoint id: it is in the secure world.
+const SECURE_ID: u16 = 1 << 15;
 /// Endpoint id of the partition.
 pub const PARTITION_ID: u16 = 0x8001;
 /// Endpoint id of this SPMC.
@@ -159,6 +163,10 @@ enum ContextState {
     Waiting,
     /// Serving a direct request of `client`, made with `function`.
     Serving { client: u16, function: u32 },
+    /// Interrupted in that, until FFA_RUN.
+    Preempted { client: u16, function: u32 },
+    /// Has given its turn away in that with FFA_YIELD, until FFA_RUN.
+    Yielded { client: u16, function: u32 },
 }
 
 /// The SPMC's whole state, but for the shares.
@@ -174,6 +182,10 @@ pub struct Spmc<'s> {
     lenient_addresses: bool,
     ns_attribute_clear: bool,
     any_uuid: bool,
+    /// In whose name the normal world reclaims memory.
+    speaker: u16,
+    signal_interrupts: bool,
+    preemptions: Preemptions,
 }
 
 impl<'s> Spmc<'s> {
@@ -190,6 +202,9 @@ impl<'s> Spmc<'s> {
             lenient_addresses: false,
             ns_attribute_clear: false,
             any_uuid: false,
+            speaker: NORMAL_WORLD_ID,
+            signal_interrupts: false,
+            preemptions: Preemptions::default(),
         }
     }
 
@@ -206,10 +221,25 @@ impl<'s> Spmc<'s> {
                 self.lenient_addresses = call.x(1) & fixture::LENIENT_ADDRESSES != 0;
                 self.ns_attribute_clear = call.x(1) & fixture::NS_ATTRIBUTE_CLEAR != 0;
                 self.any_uuid = call.x(1) & fixture::ANY_UUID != 0;
+                self.signal_interrupts = call.x(1) & fixture::SIGNAL_INTERRUPTS != 0;
                 Outcome::Return(Answer::x0(0))
             }
             fixture::VIOLATIONS if call.world == World::Normal => {
                 Outcome::Return(Answer::x0(machine.violations()))
+            }
+            fixture::COUNTS if call.world == World::Normal => {
+                let mapped = self.mapped_entries(machine);
+                let (shared, retrieved) = (self.shares.shared() as u64, self.shares.retrieved() as u64);
+                Outcome::Return(Answer { count: 3, ..Answer::eight([shared, retrieved, mapped]) })
+            }
+            fixture::SPEAKER if call.world == World::Normal => {
+                let id = u16::try_from(call.x(1)).ok().filter(|id| is_normal_world(*id));
+                self.speaker = id.unwrap_or(self.speaker);
+                Outcome::Return(Answer::x0(if id.is_some() { 0 } else { u64::MAX }))
+            }
+            fixture::PREEMPTIONS if call.world == World::Normal => {
+                let Preemptions { all, receiving, holding } = self.preemptions;
+                Outcome::Return(Answer::eight([all, receiving, holding]))
             }
             _ if (psci::FIRST..=psci::LAST).contains(&(function & !SMC64)) => self.psci(machine, call),
             _ if (ffa::FIRST..=ffa::LAST).contains(&(function & !SMC64)) => self.ffa(machine, call),
@@ -276,6 +306,8 @@ impl<'s> Spmc<'s> {
             (DIRECT_REQ_32 | DIRECT_REQ_64 | DIRECT_REQ2_64, World::Normal) => {
                 return self.direct_request(machine, call);
             }
+            (ffa::YIELD, World::Secure) => return self.give_turn_away(machine, call),
+            (ffa::RUN, World::Normal) => return self.run(machine, call),
             _ => {}
         }
         let result = match (function, call.world) {
@@ -287,7 +319,6 @@ impl<'s> Spmc<'s> {
             (ffa::RX_RELEASE, _) => self.release_receive_buffer(call),
             (ffa::PARTITION_INFO_GET, _) => self.partition_information(machine, call),
             (PARTITION_INFO_GET_REGS_64, _) => self.partition_information_registers(call),
-            (ffa::RUN, World::Normal) => self.run(call),
             (ffa::CONSOLE_LOG | CONSOLE_LOG_64, World::Secure) => self.console_log(machine, call),
             (ffa::MEM_SHARE | MEM_SHARE_64, World::Normal) => self.share(machine, call, Kind::Share),
             (ffa::MEM_LEND | MEM_LEND_64, World::Normal) => self.share(machine, call, Kind::Lend),
@@ -355,6 +386,11 @@ const MEM_LEND_64: u32 = ffa::MEM_LEND | SMC64;
 const MEM_SHARE_64: u32 = ffa::MEM_SHARE | SMC64;
 const MEM_RETRIEVE_REQ_64: u32 = ffa::MEM_RETRIEVE_REQ | SMC64;
 
+/// Whether an id is one of the normal world's endpoints: the hypervisor, or a virtual machine that it vouches for.
+pub const fn is_normal_world(id: u16) -> bool {
+    id & SECURE_ID == 0
+}
+
 /// Endpoint id of a world's caller.
 const fn endpoint_id(world: World) -> u16 {
     match world {
@@ -376,7 +412,7 @@ fn never_for_the_partition(function: u32) -> Option<Refusal> {
         ),
         ffa::MEM_RECLAIM => Refusal::denied("reclaim-not-owner", "the partition owns no shared memory"),
         ffa::RUN => Refusal::denied("run-from-partition", "there is no other execution context to run"),
-        ffa::SUCCESS | ffa::MEM_RETRIEVE_RESP => Refusal::new(
+        ffa::SUCCESS | ffa::INTERRUPT | ffa::MEM_RETRIEVE_RESP => Refusal::new(
             FfaError::NotSupported,
             "answer-as-call",
             "an answer's identifier was used as a call",

@@ -1,10 +1,11 @@
 //! What the test cases share: the connection, the images, and the checks that every case needs.
 use crate::buffers::Buffers;
 use crate::framework::{Failure, Outcome, Text};
-use crate::machine::{self, Strictness};
+use crate::machine::{self, Counts, Strictness};
 use crate::parameters::{File, Parameters};
 use crate::transport::Smc;
 use crate::{expect, expect_eq, failure, memory};
+use heapless::Vec;
 use remoteproc_abi::door_d::{Answer, LoadArguments, Request, StopMode};
 use remoteproc_abi::memory_descriptor::{Constituent, write_lend, write_share};
 use remoteproc_abi::result::TeeResult;
@@ -26,6 +27,14 @@ const FFA_MEM_RECLAIM: u32 = 0x8400_0077;
 const FFA_MEM_FRAG_RX: u32 = 0x8400_007A;
 const FFA_MEM_FRAG_TX: u32 = 0x8400_007B;
 
+/// Most shares that a case makes at once.
+const MOST_SHARED: usize = 64;
+
+/// The endpoint that the payload is.
+pub const HYPERVISOR: u16 = 0;
+/// Virtual machines that it may speak for.
+pub const MACHINES: [u16; 3] = [1, 2, 3];
+
 /// What the cases share.
 pub struct Context {
     /// The client under test.
@@ -34,6 +43,14 @@ pub struct Context {
     pub parameters: Parameters,
     /// Violations that the SPMC fixture had counted before the case.
     violations: u64,
+    /// What it had counted of memory.
+    counts: Option<Counts>,
+    /// The case has spoken for a virtual machine.
+    spoken: bool,
+    /// What is shared: by whom, and the handle.
+    shared: Vec<(u16, u64), MOST_SHARED>,
+    /// The case has made the partition fail: there is nothing to release, and no clean load.
+    pub dead: bool,
 }
 
 impl Context {
@@ -43,36 +60,85 @@ impl Context {
         let tee = FfaTee::connect(Smc::default(), buffers)
             .map_err(|error| Text::of(format_args!("connecting: {error}")))?;
         let client = Remoteproc::new(tee, parameters.processor());
-        Ok(Self { client, parameters, violations: 0 })
+        Ok(Self {
+            client,
+            parameters,
+            violations: 0,
+            counts: None,
+            spoken: false,
+            dead: false,
+            shared: Vec::new(),
+        })
     }
 
     /// Before a case.
     pub fn prepare(&mut self) -> Outcome {
         self.violations = machine::violations();
+        self.counts = machine::counts();
+        Ok(())
+    }
+
+    /// After a case that went well, before anything is cleaned up: no load is under way, no memory is held or still shared. A
+    /// partition that has failed keeps what it held.
+    pub fn expect_nothing_held(&mut self) -> Outcome {
+        if self.dead {
+            return Ok(());
+        }
+        self.speak_as(HYPERVISOR)?;
+        self.expect_counts(0, 0)?;
+        expect_eq!(self.shared.len(), 0, "the number of shares that were not taken back");
+        expect_eq!(machine::counts(), self.counts, "what the SPMC counts");
         Ok(())
     }
 
     /// After a case: the SPMC strict again, the processor released, its memory clear, a clean load works, and no rule was broken.
     pub fn settle(&mut self) -> Outcome {
         machine::set_strictness(Strictness::Strict);
+        if self.dead {
+            return self.expect_rules_kept();
+        }
+        // Whatever the case has left to a virtual machine.
+        let machines = if self.spoken { &MACHINES[..] } else { &[] };
+        for &endpoint in machines {
+            self.speak_as(endpoint)?;
+            let _ = self.client.stop(StopMode::Forced);
+            let _ = self.client.release();
+        }
+        self.client.tee().transport().storm = None;
+        self.speak_as(HYPERVISOR)?;
+        self.spoken = false;
         // Refused where a load is under way; the release below is what counts.
         let _ = self.client.stop(StopMode::Forced);
         self.client.release().map_err(|error| failure!("release: {error}"))?;
         self.expect_counts(0, 0)?;
+        // A case that went well has left none.
+        while let Some((owner, handle)) = self.shared.pop() {
+            self.speak_as(owner)?;
+            self.reclaim(handle)?;
+        }
+        self.speak_as(HYPERVISOR)?;
         self.expect_clear()?;
         if let Ok(sample) = self.sample() {
             self.load(sample).map_err(|error| failure!("a clean load: {error}"))?;
             self.client.release().map_err(|error| failure!("release after a clean load: {error}"))?;
         }
+        self.expect_rules_kept()
+    }
+
+    /// Checks that no rule was broken, neither one that the SPMC looks at nor one of the answers'.
+    fn expect_rules_kept(&mut self) -> Outcome {
         if let Some(breach) = self.client.tee().transport().take_breach() {
             return Err(failure!("{}: x{} is {:#x}", breach.rule, breach.register, breach.value));
         }
         expect_eq!(machine::violations(), self.violations, "the SPMC's number of violations");
+        if !self.dead {
+            expect_eq!(machine::counts(), self.counts, "what the SPMC counts afterwards");
+        }
         Ok(())
     }
 
     /// Returns the file behind a parameter, or skips the case.
-    fn file(&self, key: &str) -> Outcome<File> {
+    pub fn file(&self, key: &str) -> Outcome<File> {
         self.parameters
             .file(key)
             .ok_or_else(|| Failure::Skipped(Text::of(format_args!("no usable {key}= is given"))))
@@ -87,6 +153,32 @@ impl Context {
             return Ok(false);
         }
         Err(failure!("the SPMC has no control for this test"))
+    }
+
+    /// Speaks in an endpoint's name from now on, until the case ends. Skips the case where the SPMC takes nothing from virtual
+    /// machines that it has not been told of.
+    pub fn speak_as(&mut self, endpoint: u16) -> Outcome {
+        if endpoint == self.client.tee().own_id() {
+            return Ok(());
+        }
+        if !machine::set_speaker(endpoint) {
+            expect_eq!(
+                self.parameters.value("spmc"),
+                Some("prebuilt"),
+                "the SPMC without a control for this test"
+            );
+            return Err(Failure::Skipped(Text::of(format_args!(
+                "this SPMC knows no virtual machine {endpoint}"
+            ))));
+        }
+        self.client.tee().speak_for(endpoint);
+        self.spoken |= endpoint != HYPERVISOR;
+        Ok(())
+    }
+
+    /// Returns a container of several MiB.
+    pub fn large(&self) -> Outcome<File> {
+        self.file("large")
     }
 
     /// Returns a container that loads.
@@ -194,7 +286,12 @@ impl Context {
         expect!(self.client.tee().buffers().write(descriptor), "the descriptor exceeds the TX buffer");
         let length = descriptor.len() as u64;
         let answer = self.try_call(function, &[length, length])?;
-        Ok(answer.map(|answer| answer[3] << 32 | answer[2] & 0xFFFF_FFFF))
+        let handle = answer.map(|answer| answer[3] << 32 | answer[2] & 0xFFFF_FFFF);
+        if let Ok(handle) = handle {
+            let owner = self.client.tee().own_id();
+            self.shared.push((owner, handle)).map_err(|_| failure!("more than {MOST_SHARED} shares"))?;
+        }
+        Ok(handle)
     }
 
     /// Shares ranges that the SPMC has to take.
@@ -274,10 +371,18 @@ impl Context {
         handle.map_err(|status| failure!("FFA_MEM_LEND is answered {status}"))
     }
 
+    /// Asks for memory back.
+    pub fn try_reclaim(&mut self, handle: u64) -> Outcome<Result<(), Status>> {
+        let answer = self.try_call(FFA_MEM_RECLAIM, &[handle & 0xFFFF_FFFF, handle >> 32])?;
+        if answer.is_ok() {
+            self.shared.retain(|(_, shared)| *shared != handle);
+        }
+        Ok(answer.map(drop))
+    }
+
     /// Takes memory back; the partition must not hold it any more.
     pub fn reclaim(&mut self, handle: u64) -> Outcome {
-        let answer = self.try_call(FFA_MEM_RECLAIM, &[handle & 0xFFFF_FFFF, handle >> 32])?;
-        answer.map(drop).map_err(|status| failure!("FFA_MEM_RECLAIM is answered {status}"))
+        self.try_reclaim(handle)?.map_err(|status| failure!("FFA_MEM_RECLAIM is answered {status}"))
     }
 
     /// Checks an answer: the result that belongs to the refusal, no values, and the refusal's number from GET_LAST_ERROR.

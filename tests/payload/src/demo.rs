@@ -113,18 +113,13 @@ fn connect(parameters: &Parameters) -> Step<Client> {
 
 fn load(client: &mut Client, image: File) -> Step {
     say!("info loading {}, {} bytes at {:#x}", image.name, image.length, image.address);
-    let mut shown = 0;
-    let show = |progress: Progress| {
-        // About ten lines, whatever the image's length.
-        if progress.done - shown >= (progress.total / 10).max(4096) || progress.done == progress.total {
-            shown = progress.done;
-            say!("info loaded {} of {} bytes", progress.done, progress.total);
-        }
-    };
+    let before = client.tee().transport().direct_requests();
+    let show = |progress: Progress| say!("progress {} {}", progress.done, progress.total);
     let outcome = client.load(&[image.range()], image.length, show);
+    let requests = client.tee().transport().direct_requests() - before;
     let failure = match outcome {
         Ok(()) => {
-            done!("load", "{} bytes, {}", image.length, TeeResult::Success);
+            done!("load", "{} bytes in {requests} requests, {}", image.length, TeeResult::Success);
             return Ok(());
         }
         Err(failure) => failure,

@@ -121,7 +121,7 @@ pub fn run(context: &mut Context, name: &str, case: impl FnOnce(&mut Context) ->
     }
     say!("test {name} begin");
     set_running(name);
-    let outcome = context.prepare().and_then(|()| case(context));
+    let outcome = context.prepare().and_then(|()| case(context)).and_then(|()| context.expect_nothing_held());
     // Whatever the case did, the next one finds the processor released, and a clean load works.
     let after = context.settle();
     set_running("");

@@ -1,4 +1,5 @@
 //! Time, power, and the fixture's control call.
+use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, Readable};
 use smccc::psci;
 
@@ -8,6 +9,12 @@ const DEFAULT_FREQUENCY: u64 = 62_500_000;
 const FIXTURE_SET: u32 = 0xC300_0001;
 /// Asks the SPMC fixture for the number of violations so far.
 const FIXTURE_VIOLATIONS: u32 = 0xC300_0002;
+/// Asks it for the number of preemptions so far.
+const FIXTURE_PREEMPTIONS: u32 = 0xC300_0003;
+/// Asks the SPMC fixture what is shared and mapped.
+const FIXTURE_COUNTS: u32 = 0xC300_0004;
+/// Tells the SPMC fixture in whose name memory is reclaimed.
+const FIXTURE_SPEAKER: u32 = 0xC300_0005;
 
 /// A moment, in ticks of the system counter.
 #[derive(Clone, Copy)]
@@ -19,14 +26,29 @@ impl Moment {
         Self(CNTPCT_EL0.get())
     }
 
+    /// Returns the ticks since this moment.
+    pub fn elapsed_ticks(self) -> u64 {
+        CNTPCT_EL0.get().wrapping_sub(self.0)
+    }
+
     /// Returns the microseconds since this moment.
     pub fn elapsed_microseconds(self) -> u64 {
-        let frequency = match CNTFRQ_EL0.get() {
-            0 => DEFAULT_FREQUENCY,
-            frequency => frequency,
-        };
-        let ticks = u128::from(CNTPCT_EL0.get().wrapping_sub(self.0));
-        u64::try_from(ticks * 1_000_000 / u128::from(frequency)).unwrap_or(u64::MAX)
+        let ticks = u128::from(self.elapsed_ticks());
+        u64::try_from(ticks * 1_000_000 / u128::from(frequency())).unwrap_or(u64::MAX)
+    }
+}
+
+/// Returns the system counter, read behind everything that was done before.
+pub fn ticks() -> u64 {
+    barrier::isb(barrier::SY);
+    CNTPCT_EL0.get()
+}
+
+/// Returns the system counter's frequency, Hz.
+pub fn frequency() -> u64 {
+    match CNTFRQ_EL0.get() {
+        0 => DEFAULT_FREQUENCY,
+        frequency => frequency,
     }
 }
 
@@ -72,6 +94,8 @@ pub enum Strictness {
     LenientSecure,
     /// It delivers requests of the second family whatever their UUID, as an SPMC at EL3 does.
     AnyUuid,
+    /// It is strict, and interrupts of the normal world preempt the partition, whatever its manifest says.
+    Preempting,
 }
 
 /// Sets how strict the fixture is. False: it has no such control.
@@ -81,6 +105,7 @@ pub fn set_strictness(strictness: Strictness) -> bool {
         Strictness::Lenient => 1,
         Strictness::LenientSecure => 3,
         Strictness::AnyUuid => 4,
+        Strictness::Preempting => 8,
     };
     fixture(FIXTURE_SET, flags) == 0
 }
@@ -88,6 +113,46 @@ pub fn set_strictness(strictness: Strictness) -> bool {
 /// Returns how many violations of the specification the fixture has seen.
 pub fn violations() -> u64 {
     fixture(FIXTURE_VIOLATIONS, 0)
+}
+
+/// What the SPMC fixture knows of memory that changes hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Shares that exist.
+    pub shared: u64,
+    /// Shares that the partition holds.
+    pub retrieved: u64,
+    /// Entries of the partition's stage 1 tables that map memory.
+    pub mapped: u64,
+}
+
+/// Returns what the fixture counts; `None` if the SPMC is another one.
+pub fn counts() -> Option<Counts> {
+    let [shared, retrieved, mapped, ..] = smccc::smc64(FIXTURE_COUNTS, [0; 17]);
+    // What SMCCC answers for an unknown function.
+    (shared != u64::MAX).then_some(Counts { shared, retrieved, mapped })
+}
+
+/// Has memory reclaimed in this endpoint's name. False: the SPMC has no such control.
+pub fn set_speaker(endpoint: u16) -> bool {
+    fixture(FIXTURE_SPEAKER, endpoint.into()) == 0
+}
+
+/// How often the fixture has preempted the partition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Preemptions {
+    /// All.
+    pub all: u64,
+    /// While the partition had a description of memory in its RX buffer.
+    pub receiving: u64,
+    /// While it held memory.
+    pub holding: u64,
+}
+
+/// Returns how often the fixture has preempted the partition.
+pub fn preemptions() -> Preemptions {
+    let [all, receiving, holding, ..] = smccc::smc64(FIXTURE_PREEMPTIONS, [0; 17]);
+    Preemptions { all, receiving, holding }
 }
 
 fn fixture(function: u32, argument: u64) -> u64 {

@@ -1,6 +1,6 @@
 //! The normal world of the emulated machine, bare metal at NS-EL2: the demo, and the system tests that attack the partition.
 //!
-//! One CPU, no MMU, no interrupts. Everything it says goes to the console line by line, for a person and for the host's runner.
+//! One CPU, no MMU, interrupts masked. Everything it says goes to the console line by line, for a person and for the host's runner.
 #![no_std]
 #![no_main]
 #![allow(
@@ -12,7 +12,10 @@ mod buffers;
 mod console;
 mod context;
 mod demo;
+mod floor;
 mod framework;
+mod heap;
+mod interrupts;
 mod machine;
 mod memory;
 mod observe;

@@ -19,8 +19,15 @@ pub const WINDOW: Range<u64> = 0x8000_0000..0x8100_0000;
 pub const REGIONS: Range<u64> = 0x8000_0000..0x80c7_0000;
 /// The control page: the reset line of the remote core.
 pub const CONTROL_PAGE: u64 = 0x80ff_0000;
+/// The word of the control page that has the last order: 1 release, 2 hold.
+pub const ORDER: u64 = CONTROL_PAGE + 0x0c;
+/// The word of the control page that tells what the remote core does: 0 held, 1 running, 2 crashed.
+pub const CORE_STATE: u64 = CONTROL_PAGE + 0x18;
 /// The word of the control page that counts releases from reset.
 pub const RELEASES: u64 = CONTROL_PAGE + 0x28;
+
+/// The interrupt controller: its distributor, and the first CPU's redistributor.
+const INTERRUPT_CONTROLLER: Range<u64> = 0x0800_0000..0x080c_0000;
 
 /// Tells whether a range is memory that the payload may read and write.
 pub fn is_accessible(address: u64, length: u64) -> bool {
@@ -61,6 +68,17 @@ pub fn write(address: u64, bytes: &[u8]) {
         // SAFETY: `check` has made sure that all of it is RAM outside the payload's own image; the access is volatile.
         unsafe { (address as *mut u8).add(index).write_volatile(*byte) }
     }
+}
+
+/// Writes a register of the interrupt controller.
+#[track_caller]
+pub fn write_register(address: u64, value: u32) {
+    assert!(
+        INTERRUPT_CONTROLLER.contains(&address) && address.is_multiple_of(4),
+        "no register at {address:#x}"
+    );
+    // SAFETY: this is an aligned register of a device that never writes to memory by itself: nobody gives it tables.
+    unsafe { (address as *mut u32).write_volatile(value) }
 }
 
 /// Copies bytes from one place to another; the places must not overlap.

@@ -1,6 +1,8 @@
 //! FF-A by SMC. Looks at every answer to a direct request: family, sender, receiver, and the registers that have to be zero.
+use crate::interrupts::Storm;
 use crate::machine;
 use arm_ffa::FuncId;
+use core::arch::asm;
 use remoteproc_shim::ffa::{FfaTransport, Registers};
 
 /// An answer that breaks a rule.
@@ -21,6 +23,11 @@ pub struct Smc {
     asked: (u32, u64),
     breach: Option<Breach>,
     calls: u64,
+    shares: u64,
+    /// How long the last direct request took, from SMC to return.
+    ticks: u64,
+    /// Interrupts while requests are under way.
+    pub storm: Option<Storm>,
 }
 
 impl Smc {
@@ -34,14 +41,58 @@ impl Smc {
         self.calls
     }
 
+    /// Returns how many times memory was shared.
+    pub fn shares(&self) -> u64 {
+        self.shares
+    }
+
+    /// Returns how long the last direct request took, in ticks of the system counter, from SMC to return.
+    pub fn ticks(&self) -> u64 {
+        self.ticks
+    }
+
+    /// A direct request, or FFA_RUN, which goes on with one.
+    fn request(&mut self, function: u32, registers: &Registers) -> Registers {
+        let [_, arguments @ ..] = *registers;
+        if let Some(storm) = &mut self.storm {
+            storm.arm();
+        }
+        let before = machine::ticks();
+        let answer = smccc::smc64(function, arguments);
+        self.ticks = machine::ticks().wrapping_sub(before);
+        if answer[0] as u32 != u32::from(FuncId::Interrupt32)
+            && let Some(storm) = &mut self.storm
+        {
+            storm.disarm();
+        }
+        answer
+    }
+
+    fn breach(&mut self, rule: &'static str, register: usize, value: u64) {
+        self.breach.get_or_insert(Breach { rule, register, value });
+    }
+
     fn look_at(&mut self, sent: &Registers, answer: &Registers) {
         let function = answer[0] as u32;
         let response = FuncId::try_from(function);
+        if response == Ok(FuncId::Interrupt32) {
+            // The execution context, which is the partition's first one; nothing else, and nothing of the partition's own registers.
+            if answer[1] != self.asked.1 << 16 & 0xFFFF_0000 {
+                self.breach("FFA_INTERRUPT names the execution context", 1, answer[1]);
+            }
+            let dirty = (2..18).find(|&register| {
+                answer[register] != 0 && (register < 8 || answer[register] != sent[register])
+            });
+            if let Some(register) = dirty {
+                self.breach("registers behind FFA_INTERRUPT tell nothing", register, answer[register]);
+            }
+            return;
+        }
         if !matches!(
             response,
             Ok(FuncId::MsgSendDirectResp32 | FuncId::MsgSendDirectResp64 | FuncId::MsgSendDirectResp64_2)
         ) {
-            // FFA_ERROR, FFA_INTERRUPT, FFA_YIELD and anything else are the shim's business.
+            // FFA_ERROR, FFA_YIELD and anything else are the shim's business.
             return;
         }
         let (asked, parties) = self.asked;
@@ -69,7 +120,7 @@ impl Smc {
             dirty.map(|register| ("registers behind an answer's payload are zero", register))
         };
         if let Some((rule, register)) = breach {
-            self.breach.get_or_insert(Breach { rule, register, value: answer[register] });
+            self.breach(rule, register, answer[register]);
         }
     }
 }
@@ -78,20 +129,103 @@ impl FfaTransport for Smc {
     fn call(&mut self, registers: Registers) -> Registers {
         let [function, arguments @ ..] = registers;
         let function = function as u32;
-        let answer = smccc::smc64(function, arguments);
         match FuncId::try_from(function) {
             Ok(FuncId::MsgSendDirectReq32 | FuncId::MsgSendDirectReq64 | FuncId::MsgSendDirectReq64_2) => {
-                self.asked = (function, registers[1]);
+                let answer = self.request(function, &registers);
                 self.calls += 1;
+                // A request that is refused is not under way; another one may be.
+                if answer[0] as u32 != u32::from(FuncId::Error32) {
+                    self.asked = (function, registers[1]);
+                }
                 self.look_at(&registers, &answer);
+                answer
             }
-            Ok(FuncId::Run32) => self.look_at(&registers, &answer),
-            _ => {}
+            Ok(FuncId::Run32) => {
+                let answer = self.request(function, &registers);
+                self.look_at(&registers, &answer);
+                answer
+            }
+            Ok(FuncId::MemShare32 | FuncId::MemShare64) => {
+                self.shares += 1;
+                smccc::smc64(function, arguments)
+            }
+            _ => smccc::smc64(function, arguments),
         }
-        answer
+    }
+
+    fn interrupted(&mut self) {
+        if let Some(storm) = &mut self.storm
+            && !storm.take()
+        {
+            self.breach("the timer's interrupt is pending after FFA_INTERRUPT", 0, 0);
+        }
     }
 
     fn pause(&mut self) {
         machine::wait_microseconds(50);
+    }
+}
+
+/// Makes one call with these values in q0 to q31, and replaces them by what is there afterwards.
+pub fn call_with_vectors(registers: &mut Registers, vectors: &mut [u128; 32]) {
+    // SAFETY: an SMC that keeps FF-A's convention changes x0 to x17 alone, all named here; the SIMD registers are clobbered by the ABI
+    // named here; x20 points to 512 bytes, aligned, that are read before and written after the call.
+    unsafe {
+        asm!(
+            "ldp q0, q1, [x20, #0]",
+            "ldp q2, q3, [x20, #32]",
+            "ldp q4, q5, [x20, #64]",
+            "ldp q6, q7, [x20, #96]",
+            "ldp q8, q9, [x20, #128]",
+            "ldp q10, q11, [x20, #160]",
+            "ldp q12, q13, [x20, #192]",
+            "ldp q14, q15, [x20, #224]",
+            "ldp q16, q17, [x20, #256]",
+            "ldp q18, q19, [x20, #288]",
+            "ldp q20, q21, [x20, #320]",
+            "ldp q22, q23, [x20, #352]",
+            "ldp q24, q25, [x20, #384]",
+            "ldp q26, q27, [x20, #416]",
+            "ldp q28, q29, [x20, #448]",
+            "ldp q30, q31, [x20, #480]",
+            "smc #0",
+            "stp q0, q1, [x20, #0]",
+            "stp q2, q3, [x20, #32]",
+            "stp q4, q5, [x20, #64]",
+            "stp q6, q7, [x20, #96]",
+            "stp q8, q9, [x20, #128]",
+            "stp q10, q11, [x20, #160]",
+            "stp q12, q13, [x20, #192]",
+            "stp q14, q15, [x20, #224]",
+            "stp q16, q17, [x20, #256]",
+            "stp q18, q19, [x20, #288]",
+            "stp q20, q21, [x20, #320]",
+            "stp q22, q23, [x20, #352]",
+            "stp q24, q25, [x20, #384]",
+            "stp q26, q27, [x20, #416]",
+            "stp q28, q29, [x20, #448]",
+            "stp q30, q31, [x20, #480]",
+            in("x20") vectors.as_mut_ptr(),
+            inout("x0") registers[0],
+            inout("x1") registers[1],
+            inout("x2") registers[2],
+            inout("x3") registers[3],
+            inout("x4") registers[4],
+            inout("x5") registers[5],
+            inout("x6") registers[6],
+            inout("x7") registers[7],
+            inout("x8") registers[8],
+            inout("x9") registers[9],
+            inout("x10") registers[10],
+            inout("x11") registers[11],
+            inout("x12") registers[12],
+            inout("x13") registers[13],
+            inout("x14") registers[14],
+            inout("x15") registers[15],
+            inout("x16") registers[16],
+            inout("x17") registers[17],
+            clobber_abi("C"),
+            options(nostack)
+        );
     }
 }

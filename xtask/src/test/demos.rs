@@ -1,10 +1,12 @@
 //! Demo runs, started as a user starts them: exit code and JSON are judged.
 use super::Suite;
+use crate::large;
 use crate::machine::Firmware;
 use crate::process::{self, Stream};
 use crate::progress;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(300);
@@ -27,6 +29,8 @@ enum Fact {
     Detail(&'static str),
     /// The line about the signature contains this.
     Signature(&'static str),
+    /// The load was told in at least so many steps, upwards to at least so many bytes.
+    Progress { steps: usize, bytes: u64 },
     /// The core was released so often.
     Releases(u64),
     /// The core was started here.
@@ -54,6 +58,7 @@ const CASES: &[Case] = &[
         exit: 0,
         facts: &[
             Fact::Signature("rsa2048"),
+            Fact::Progress { steps: LARGE_STEPS, bytes: large::LOADED as u64 },
             Fact::Step("table", "0x80a00000"),
             Fact::Step("heartbeat", "0x80a02000"),
             Fact::Detail("trace: "),
@@ -168,9 +173,21 @@ const CASES: &[Case] = &[
 const ON_PREBUILT_FIRMWARE: [&str; 3] =
     ["own firmware", "05, boot address and secure boot", "a changed file is refused"];
 
+/// A slice is 128 KiB, and each is told.
+const LARGE_STEPS: usize = (large::LOADED as usize) >> 17;
+/// A demo as a person sees it who has no terminal.
+const PLAIN: &str = "demo: the progress of a load in plain lines";
+
 /// Runs them.
 pub fn run(suite: &mut Suite) -> Result<()> {
     let prebuilt = matches!(suite.firmware, Firmware::Prebuilt(_));
+    let name = suite.title(PLAIN);
+    if suite.wants(&name) && !prebuilt {
+        match plain(suite) {
+            Ok(()) => suite.tally.passed(&name),
+            Err(error) => suite.tally.failed(&name, &format!("{error:#}")),
+        }
+    }
     for case in CASES {
         let name = suite.title(&format!("demo: {}", case.name));
         if !suite.wants(&name) || prebuilt && !ON_PREBUILT_FIRMWARE.contains(&case.name) {
@@ -188,13 +205,14 @@ pub fn run(suite: &mut Suite) -> Result<()> {
     Ok(())
 }
 
-fn judge(suite: &Suite, case: &Case) -> Result<()> {
+/// Runs a demo; returns its exit code, output and errors.
+fn start(suite: &Suite, arguments: &[&str]) -> Result<(ExitStatus, String, String)> {
     let mut command = process::command(std::env::current_exe()?);
     match &suite.firmware {
         Firmware::Fixture => command.arg("demo"),
         Firmware::Prebuilt(folder) => command.args(["run", "--demo", "--firmware"]).arg(folder.path()),
     };
-    command.arg("--json").args(case.arguments).current_dir(&suite.workspace.root);
+    command.args(arguments).current_dir(&suite.workspace.root);
     let (mut output, mut error) = (String::new(), String::new());
     let status = process::run(command, LIMIT, |stream, line| {
         let text = if stream == Stream::Output { &mut output } else { &mut error };
@@ -202,6 +220,23 @@ fn judge(suite: &Suite, case: &Case) -> Result<()> {
         text.push('\n');
         Ok(())
     })?;
+    Ok((status, output, error))
+}
+
+/// Ten lines tell how far the load is; output ends with the verdict.
+fn plain(suite: &Suite) -> Result<()> {
+    let (status, output, error) = start(suite, &["--no-start"])?;
+    let told = error.lines().filter(|line| line.starts_with("xtask: loading: ")).count();
+    let ended = output.lines().any(|line| line == "PASS");
+    if !status.success() || !ended || told != 10 || !error.contains("loading: 100 %") {
+        bail!("it ended with {status} and {told} lines of progress\n{error}{output}");
+    }
+    Ok(())
+}
+
+fn judge(suite: &Suite, case: &Case) -> Result<()> {
+    let arguments: Vec<_> = ["--json"].iter().chain(case.arguments).copied().collect();
+    let (status, output, error) = start(suite, &arguments)?;
     if status.code() != Some(case.exit) {
         bail!("it ended with {status} instead of exit code {}\n{error}{output}", case.exit);
     }
@@ -231,6 +266,11 @@ impl Fact {
                 .flatten()
                 .any(|detail| contains(detail, text)),
             Self::Signature(text) => contains(&shown["signature"], text),
+            Self::Progress { steps, bytes } => {
+                let told: Vec<u64> =
+                    shown["progress"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+                told.len() >= steps && told.is_sorted() && told.last().is_some_and(|last| *last >= bytes)
+            }
             Self::Releases(count) => shown["releases"] == count,
             Self::BootAddress(address) => shown["boot_address"] == address,
             Self::Failure(text) => contains(&shown["failure"], text),
@@ -257,7 +297,7 @@ mod tests {
             "steps": [{"name": "table", "ok": true, "text": "at 0x10, size 0x90", "details": ["partition: BOOTSEC"]},
                       {"name": "stop", "ok": false, "text": "BUSY", "details": []}],
             "signature": "by key \"rsa2048\"", "releases": 1, "boot_address": "0x80000000",
-            "refusal": null, "failure": "heartbeat: it stands",
+            "progress": [1, 5, 5], "refusal": null, "failure": "heartbeat: it stands",
         });
         for (fact, holds) in [
             (Fact::Step("table", "size 0x90"), true),
@@ -267,6 +307,9 @@ mod tests {
             (Fact::Detail("trace"), false),
             (Fact::Signature("rsa2048"), true),
             (Fact::Signature("rsa4096"), false),
+            (Fact::Progress { steps: 3, bytes: 5 }, true),
+            (Fact::Progress { steps: 4, bytes: 5 }, false),
+            (Fact::Progress { steps: 3, bytes: 6 }, false),
             (Fact::Releases(1), true),
             (Fact::Releases(0), false),
             (Fact::BootAddress("0x80000000"), true),

@@ -2,7 +2,8 @@
 use super::Suite;
 use super::expectations;
 use crate::console::{Message, Speaker, Verdict};
-use crate::machine::{self, Firmware, Outcome, Run};
+use crate::firmware::Images;
+use crate::machine::{self, Clock, Firmware, Outcome, Run};
 use crate::manifest::Key;
 use crate::parameters::Parameters;
 use crate::progress;
@@ -15,8 +16,14 @@ use std::time::Duration;
 /// The longest run, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(400);
 
-/// How the lines begin that tell what the fuzzer has seen.
-const FUZZ: &str = "fuzz ";
+/// Bytes of the large file, of which 10 MiB are loaded.
+const LARGE: usize = 16 << 20;
+
+/// What the system tests need in the manifest: loads that count as idle soon, and an endpoint that may load in one call.
+const PROPERTIES: &str = "idle-claim-ms = <1000>; one-call-endpoints = <1>;";
+
+/// How the lines begin that tell what the fuzzer has seen, and what a large load took.
+const FACTS: [&str; 2] = ["fuzz ", "load of "];
 
 /// A good container, and another one, each with the key that signed it.
 const SAMPLE: (&str, &str) = ("04-rsa2048-platTLV-keyinfo.sig", "rsa2048");
@@ -38,8 +45,10 @@ pub fn system(suite: &mut Suite) -> Result<()> {
     place(&mut parameters, "second", SECOND.0, vectors.join(SECOND.0), "")?;
     place(&mut parameters, "firmware", "remote-core-firmware.sig", own, "")?;
     let keys = [key(&vectors, SAMPLE.1)?, key(&vectors, SECOND.1)?];
+    let large = sign::large_file(&suite.workspace, &images.remote_firmware, LARGE)?;
+    place(&mut parameters, "large", "large-file.sig", large, "")?;
     // The tests begin and end with clear memory.
-    run(suite, &suite.title("system"), 0, &keys, &parameters).map(drop)
+    run(suite, &suite.title("system"), 0, &keys, PROPERTIES, &parameters).map(drop)
 }
 
 /// What both kinds of run tell the payload.
@@ -72,7 +81,7 @@ pub fn vectors(suite: &mut Suite) -> Result<()> {
         }
         let title = suite.title(&format!("vectors with key {name}"));
         let before = suite.tally.total();
-        let outcome = run(suite, &title, window::FILL, &[key(&directory, &name)?], &parameters)?;
+        let outcome = run(suite, &title, window::FILL, &[key(&directory, &name)?], "", &parameters)?;
         if suite.tally.total() < before + count {
             suite.tally.failed(&title, "not every container was judged");
         }
@@ -85,11 +94,13 @@ pub fn vectors(suite: &mut Suite) -> Result<()> {
     Ok(())
 }
 
-fn vectors_directory(suite: &Suite) -> PathBuf {
+/// Where the test vectors are.
+pub fn vectors_directory(suite: &Suite) -> PathBuf {
     suite.workspace.root.join("tests/vectors")
 }
 
-fn key(vectors: &Path, name: &str) -> Result<Key> {
+/// A key of the test vectors, by its name.
+pub fn key(vectors: &Path, name: &str) -> Result<Key> {
     Key::read(&vectors.join(format!("keys/{name}.pub.pem")))
 }
 
@@ -99,21 +110,45 @@ fn place(parameters: &mut Parameters, key: &str, name: &str, path: PathBuf, rest
 }
 
 /// Runs the payload and takes over its verdicts.
-fn run(suite: &mut Suite, title: &str, fill: u8, keys: &[Key], parameters: &Parameters) -> Result<Outcome> {
+fn run(
+    suite: &mut Suite,
+    title: &str,
+    fill: u8,
+    keys: &[Key],
+    properties: &str,
+    parameters: &Parameters,
+) -> Result<Outcome> {
     let images = suite.images()?;
+    let (outcome, facts) =
+        run_images(suite, title, fill, keys, properties, parameters, (&images, Clock::Host))?;
+    for fact in facts.iter().filter(|fact| FACTS.iter().any(|start| fact.starts_with(start))) {
+        println!("      {fact}");
+    }
+    println!("      {title}: {:.1} s", outcome.elapsed.as_secs_f64());
+    Ok(outcome)
+}
+
+/// Runs the payload with these programs, by this clock, and takes over its verdicts. Returns the facts that it tells, too.
+pub fn run_images(
+    suite: &mut Suite,
+    title: &str,
+    fill: u8,
+    keys: &[Key],
+    properties: &str,
+    parameters: &Parameters,
+    (images, clock): (&Images, Clock),
+) -> Result<(Outcome, Vec<String>)> {
     let step = progress::step(title);
     let mut verdicts = Verdicts::default();
     let mut facts = Vec::new();
     let firmware = suite.firmware.clone();
-    let run = Run { firmware: &firmware, keys, parameters, fill, limit: LIMIT };
-    let outcome = machine::run(&suite.workspace, &images, &run, |_, line| {
+    let run = Run { firmware: &firmware, keys, properties, parameters, fill, limit: LIMIT };
+    let outcome = machine::run_by_clock(&suite.workspace, images, &run, clock, |_, line| {
         if line.speaker != Speaker::Payload {
             return;
         }
         if let Some(message) = Message::parse(&line.text) {
-            if let Message::Info(text) = &message
-                && text.starts_with(FUZZ)
-            {
+            if let Message::Info(text) = &message {
                 facts.push(text.clone());
             }
             if let Message::TestBegin(name) = &message {
@@ -138,11 +173,7 @@ fn run(suite: &mut Suite, title: &str, fill: u8, keys: &[Key], parameters: &Para
         let path = suite.workspace.keep_console(title, &outcome.console)?;
         println!("      the console is in {}", path.display());
     }
-    for fact in facts {
-        println!("      {fact}");
-    }
-    println!("      {title}: {:.1} s", outcome.elapsed.as_secs_f64());
-    Ok(outcome)
+    Ok((outcome, facts))
 }
 
 /// What the payload's lines say about its tests.

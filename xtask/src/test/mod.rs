@@ -1,7 +1,10 @@
 //! `cargo xtask test`: every check of the project, one line each, and one line of counts at the end.
+mod bounds;
 mod demos;
 mod emulated;
 mod expectations;
+mod faults;
+mod fuzzing;
 mod host;
 mod prebuilt;
 mod sources;
@@ -20,15 +23,18 @@ use tally::Tally;
 /// A group of checks: its name, what it checks, and the checks.
 type Group = (&'static str, &'static str, fn(&mut Suite) -> Result<()>);
 
-const GROUPS: [Group; 10] = [
+const GROUPS: [Group; 13] = [
     ("format", "the sources are formatted", sources::format),
     ("clippy", "no lints, on the host and on each target", sources::clippy),
     ("doc", "the documentation builds without warnings", sources::doc),
     ("unsafe", "crates without unsafe code stay so", sources::unsafe_rules),
     ("host", "tests that run on this machine", host::run),
+    ("fuzz", "each fuzz target runs for a short time", fuzzing::run),
     ("image", "the partition keeps within its limits", image_limits),
     ("system", "the normal world attacks and uses the partition, in the emulator", emulated::system),
     ("vectors", "signed containers are judged as listed, in the emulator", emulated::vectors),
+    ("bounds", "no request takes longer than one slice or one signature check, in instructions", bounds::run),
+    ("faults", "a partition that fails answers TARGET_DEAD and holds what it was loading", faults::run),
     ("demo", "demo runs as a user starts them", demos::run),
     ("firmware", "demo, system and vectors on prebuilt TF-A and Hafnium", prebuilt::run),
 ];
@@ -41,6 +47,9 @@ pub struct Options {
     /// What the fuzzer of the system tests begins with, instead of its fixed seed
     #[arg(long)]
     seed: Option<u64>,
+    /// Print the figures of the group `bounds` as one JSON object, too
+    #[arg(long)]
+    json: bool,
     /// List the groups
     #[arg(long)]
     list: bool,
@@ -57,12 +66,23 @@ struct Suite {
     part: Option<String>,
     /// What the fuzzer begins with, if not with its own.
     seed: Option<u64>,
+    /// Figures are wanted as JSON, too.
+    json: bool,
     tally: Tally,
 }
 
 impl Suite {
     fn new(workspace: Workspace, toolchain: Toolchain, firmware: Firmware, part: Option<String>) -> Self {
-        Self { workspace, toolchain, firmware, images: None, part, seed: None, tally: Tally::default() }
+        Self {
+            workspace,
+            toolchain,
+            firmware,
+            images: None,
+            part,
+            seed: None,
+            json: false,
+            tally: Tally::default(),
+        }
     }
 
     /// A run's title: the same tests run on more than one firmware.
@@ -117,6 +137,7 @@ pub fn run(options: &Options) -> Result<u8> {
     let toolchain = setup::ensure()?;
     let mut suite = Suite::new(workspace, toolchain, Firmware::Fixture, part);
     suite.seed = options.seed;
+    suite.json = options.json;
     for (name, what, checks) in GROUPS {
         if group.is_some_and(|group| group != name) {
             continue;

@@ -24,7 +24,7 @@ pub fn host_cargo(suite: &Suite, arguments: &[&str]) -> Command {
 }
 
 /// Runs a command as a check.
-fn check(suite: &mut Suite, name: &str, command: Command) -> Result<()> {
+pub fn check(suite: &mut Suite, name: &str, command: Command) -> Result<()> {
     if !suite.wants(name) {
         return Ok(());
     }
@@ -68,7 +68,10 @@ pub fn format(suite: &mut Suite) -> Result<()> {
     }
     let mut command = process::command(toolchain::cargo());
     command.args(["fmt", "--all", "--check"]).current_dir(&suite.workspace.root);
-    check(suite, "format", command)
+    check(suite, "format", command)?;
+    let mut command = process::command(toolchain::cargo());
+    command.args(["fmt", "--check"]).current_dir(suite.workspace.root.join("fuzz"));
+    check(suite, "format of the fuzz targets", command)
 }
 
 /// Clippy on the host and for each bare-metal program.
@@ -81,6 +84,9 @@ pub fn clippy(suite: &mut Suite) -> Result<()> {
     let mut command = host_cargo(suite, &["clippy", "--all-targets", "--all-features"]);
     command.args(deny);
     check(suite, "clippy host", command)?;
+    let mut command = host_cargo(suite, &["clippy", "--all-targets"]);
+    command.args(deny).current_dir(suite.workspace.root.join("fuzz"));
+    check(suite, "clippy fuzz targets", command)?;
     let mut command = host_cargo(suite, &["clippy", "--lib", "--profile", "test"]);
     command.args(packages(&ALSO_ON_HOST)).args(deny);
     check(suite, "clippy host, libraries of the bare-metal programs", command)?;
@@ -95,6 +101,12 @@ pub fn clippy(suite: &mut Suite) -> Result<()> {
         let mut command = suite.toolchain.cargo("clippy", program.target, &suite.workspace.target)?;
         command.args(["--package", program.package]).args(deny).current_dir(&suite.workspace.root);
         check(suite, &name, command)?;
+        if program == firmware::PARTITION {
+            let mut command = suite.toolchain.cargo("clippy", program.target, &suite.workspace.target)?;
+            command.args(["--package", program.package, "--all-features"]).args(deny);
+            command.current_dir(&suite.workspace.root);
+            check(suite, "clippy of the partitions that are built for tests", command)?;
+        }
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ unsafe extern "C" {
 pub enum Exit {
     /// An SMC from AArch64 with immediate 0.
     Call,
+    /// An FIQ: an interrupt for the other world.
+    Interrupt,
     /// Anything else; the number is the kind of `world.S`.
     Exception(u64),
 }
@@ -48,9 +50,13 @@ pub struct WorldContext {
     monitor_debug: u64,
 }
 
+/// Kind of exception: FIQ.
+pub const KIND_FIQ: u64 = 2;
 /// SCR_EL3: non-secure.
 pub const SCR_NS: u64 = 1;
 const SCR_RESERVED_ONE: u64 = 3 << 4;
+/// FIQ is taken to EL3.
+const SCR_FIQ: u64 = 1 << 2;
 /// HVC is enabled.
 const SCR_HCE: u64 = 1 << 8;
 /// The secure world fetches no instruction from non-secure memory.
@@ -101,7 +107,7 @@ impl WorldContext {
     /// The partition before its first instruction. `boot_register` gets the address of the boot information.
     pub fn partition(entry: u64, boot_register: Option<u32>, boot_information: u64) -> Self {
         // EEL2 (bit 18) is clear: no S-EL2. HCE is clear: HVC is undefined, as under any EL3 SPMC.
-        let secure = SCR_RESERVED_ONE | SCR_SIF | SCR_RW | SCR_PAUTH | SCR_SCXT | SCR_ATA;
+        let secure = SCR_RESERVED_ONE | SCR_FIQ | SCR_SIF | SCR_RW | SCR_PAUTH | SCR_SCXT | SCR_ATA;
         let mut world = Self::new(entry, STATE_EL1H, secure, MDCR_BASE | MDCR_TRAPS);
         if let Some(register) = boot_register.and_then(|number| world.general.x.get_mut(number as usize)) {
             *register = boot_information;
@@ -113,6 +119,7 @@ impl WorldContext {
     pub fn normal(entry: u64, device_tree: u64) -> Self {
         let normal = SCR_NS
             | SCR_RESERVED_ONE
+            | SCR_FIQ
             | SCR_HCE
             | SCR_RW
             | SCR_PAUTH
@@ -150,10 +157,10 @@ impl WorldContext {
         // without a second stage, is trusted that far).
         let kind = unsafe { enter_lower(&raw mut self.general) };
         let syndrome = exception_syndrome();
-        if kind == 0 && syndrome >> 26 == 0x17 && syndrome & 0xffff == 0 {
-            Exit::Call
-        } else {
-            Exit::Exception(kind)
+        match kind {
+            0 if syndrome >> 26 == 0x17 && syndrome & 0xffff == 0 => Exit::Call,
+            KIND_FIQ => Exit::Interrupt,
+            _ => Exit::Exception(kind),
         }
     }
 }

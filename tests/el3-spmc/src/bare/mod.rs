@@ -4,6 +4,7 @@ mod console;
 mod context;
 mod fatal;
 mod hardware;
+mod interrupts;
 mod power;
 mod system_registers;
 mod worlds;
@@ -11,12 +12,12 @@ mod worlds;
 use core::arch::global_asm;
 
 use el3_spmc::fragments::Fragments;
-use el3_spmc::machine::{Machine, World};
+use el3_spmc::machine::{Machine, World, violate};
 use el3_spmc::memory_map::{NORMAL_DEVICE_TREE, NORMAL_ENTRY};
 use el3_spmc::share_table::ShareTable;
 use el3_spmc::spmc::{Call, Outcome, Spmc};
 
-use context::{Exit, WorldContext};
+use context::{Exit, KIND_FIQ, WorldContext};
 use hardware::Hardware;
 use worlds::Worlds;
 
@@ -60,15 +61,20 @@ fn serve(machine: &mut Hardware, worlds: &mut Worlds, spmc: &mut Spmc<'_>) -> ! 
     loop {
         let exit = worlds.run();
         let world = worlds.current();
-        let registers = match exit {
-            Exit::Call => worlds.registers(),
-            Exit::Exception(kind) => {
-                fatal::lower_exception(machine, worlds, kind);
-                spmc.end(machine);
-                power::off()
+        let outcome = match exit {
+            Exit::Call => {
+                let registers = worlds.registers();
+                Ok(spmc.call(machine, &Call { world, processor: 0, registers: &registers }))
             }
+            Exit::Interrupt if world == World::Secure => spmc.interrupted(machine, 0).ok_or(KIND_FIQ),
+            Exit::Interrupt => Err(KIND_FIQ),
+            Exit::Exception(kind) => Err(kind),
         };
-        match spmc.call(machine, &Call { world, processor: 0, registers: &registers }) {
+        let outcome = outcome.unwrap_or_else(|kind| {
+            fatal::lower_exception(machine, worlds, kind);
+            Outcome::PowerOff
+        });
+        match outcome {
             Outcome::Return(answer) => worlds.answer(&answer),
             Outcome::Switch(to, answer) => {
                 if to == World::Normal && !normal_entered {
@@ -77,7 +83,10 @@ fn serve(machine: &mut Hardware, worlds: &mut Worlds, spmc: &mut Spmc<'_>) -> ! 
                         "partition is up; entering the normal world at {NORMAL_ENTRY:#x}"
                     ));
                 }
-                worlds.switch(to);
+                if !worlds.switch(to, spmc.signals_interrupts()) {
+                    let text = format_args!("the partition has changed a timer of the normal world");
+                    violate(machine, "timer", text);
+                }
                 worlds.answer(&answer);
             }
             Outcome::PowerOff => {

@@ -1,7 +1,8 @@
 //! The EL1 (and EL0) system registers of a world, saved and restored at every change of worlds.
 //!
 //! Not among them: SVE and SME state (trapped for both worlds), performance counters, breakpoints and trace (trapped
-//! for the partition), EL2 registers (the partition has no EL2, so they are the normal world's alone).
+//! for the partition), EL2 registers (the partition has no EL2, so they are the normal world's alone), the EL1 timers (the
+//! normal world's; see `interrupts.rs`).
 use core::arch::asm;
 
 use el3_spmc::stage_one::TranslationRegisters;
@@ -77,10 +78,6 @@ system_registers! {
     (csselr, "csselr_el1", Feature::BASE),
     (mdscr, "mdscr_el1", Feature::BASE),
     (cntkctl, "cntkctl_el1", Feature::BASE),
-    (cntp_cval, "cntp_cval_el0", Feature::BASE),
-    (cntp_ctl, "cntp_ctl_el0", Feature::BASE),
-    (cntv_cval, "cntv_cval_el0", Feature::BASE),
-    (cntv_ctl, "cntv_ctl_el0", Feature::BASE),
     // APIA, APIB, APDA, APDB, APGA keys, low and high halves.
     (apia_low, "s3_0_c2_c1_0", Feature::POINTER_AUTHENTICATION),
     (apia_high, "s3_0_c2_c1_1", Feature::POINTER_AUTHENTICATION),

@@ -5,6 +5,7 @@ use el3_spmc::machine::World;
 use el3_spmc::spmc::{Answer, Registers};
 
 use super::context::{Exit, SCR_NS, WorldContext};
+use super::interrupts::{self, NormalInterrupts};
 use super::system_registers::read_register;
 
 /// Both contexts, and which is live.
@@ -12,14 +13,18 @@ pub struct Worlds {
     secure: WorldContext,
     normal: WorldContext,
     current: World,
+    /// Of the normal world, while the secure world is live.
+    aside: NormalInterrupts,
 }
 
 impl Worlds {
     /// Sets EL2 and the interrupt controller's system registers up, and makes the secure world live.
     pub fn new(secure: WorldContext, normal: WorldContext) -> Self {
         initialize_el2();
+        interrupts::initialize();
         secure.load();
-        Self { secure, normal, current: World::Secure }
+        let aside = NormalInterrupts::put_aside(false);
+        Self { secure, normal, current: World::Secure, aside }
     }
 
     /// The live world.
@@ -63,11 +68,20 @@ impl Worlds {
         }
     }
 
-    /// Makes `world` live.
-    pub fn switch(&mut self, world: World) {
+    /// Makes `world` live. `signal`: non-secure interrupts may preempt the secure world. False: the partition has changed a
+    /// timer of the normal world.
+    #[must_use]
+    pub fn switch(&mut self, world: World, signal: bool) -> bool {
         self.context_mut().system.save();
         self.current = world;
         self.context().load();
+        match world {
+            World::Secure => {
+                self.aside = NormalInterrupts::put_aside(signal);
+                true
+            }
+            World::Normal => self.aside.put_back(),
+        }
     }
 }
 

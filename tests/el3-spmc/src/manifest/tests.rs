@@ -125,6 +125,11 @@ fn a_good_manifest() {
     assert_eq!(decoded.load_address, Some(0x0e30_0000));
     assert_eq!(decoded.entry_offset, 0x4000);
     assert_eq!(decoded.boot_register, Some(0));
+    assert_eq!(decoded.interrupts, InterruptAction::Queued);
+    let signaled = manifest(&[("ns-interrupts-action", Some(cells(&[2])))], &[WINDOW]);
+    assert_eq!(Manifest::decode(&signaled, 1).unwrap().interrupts, InterruptAction::Signaled);
+    let silent = manifest(&[("ns-interrupts-action", None)], &[WINDOW]);
+    assert_eq!(Manifest::decode(&silent, 1).unwrap().interrupts, InterruptAction::Queued);
     assert_eq!(decoded.memory.len(), 1);
     assert_eq!(decoded.memory[0].range, Range { start: 0x8000_0000, end: 0x8100_0000 });
     // One cell is a number too, and what nobody knows is ignored.
@@ -170,6 +175,7 @@ fn rejected_values() {
         ("boot-order", cells(&[0x10000])),
         ("messaging-method", cells(&[0])),
         ("messaging-method", cells(&[0x611])),
+        ("ns-interrupts-action", cells(&[1])),
         ("ns-interrupts-action", cells(&[3])),
         ("gp-register-num", cells(&[4])),
     ] {

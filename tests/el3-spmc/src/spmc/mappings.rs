@@ -1,14 +1,29 @@
 //! What the partition may have mapped, held against its stage 1 tables whenever it hands over or gives memory back.
+use core::cell::Cell;
+
 use super::{PARTITION_ID, Spmc};
 use crate::machine::{Machine, violate};
 use crate::manifest::{EXECUTE, NON_SECURE, WRITE};
-use crate::memory_map::PARTITION;
+use crate::memory_map::{PAGE_SIZE, PARTITION};
 use crate::stage_one::{self, Allowed};
 
 /// Bad mappings reported for one walk.
 const FINDINGS_SHOWN: usize = 4;
 
 impl Spmc<'_> {
+    /// How many entries of the partition's stage 1 tables map memory: pages, and blocks of pages.
+    pub(super) fn mapped_entries(&self, machine: &dyn Machine) -> u64 {
+        let count = Cell::new(0);
+        // Asked once for each entry, as long as nothing is allowed.
+        let allowed = |_| {
+            count.set(count.get() + 1);
+            None
+        };
+        let read = |address, page: &mut [u8; PAGE_SIZE as usize]| machine.read(address, page);
+        stage_one::walk(&machine.translation(), PARTITION, &read, &allowed, &mut |_| {});
+        count.get()
+    }
+
     /// Walks the partition's stage 1 tables and reports what they must not map.
     pub(super) fn check_mappings(&self, machine: &mut dyn Machine, occasion: &str) {
         let registers = machine.translation();

@@ -1,5 +1,5 @@
 //! Memory sharing calls. A descriptor is copied once out of the caller's buffer, then checked and used from the copy.
-use super::{Answer, Call, Mailbox, NORMAL_WORLD_ID, PARTITION_ID, Spmc};
+use super::{Answer, Call, Mailbox, PARTITION_ID, Spmc, is_normal_world};
 use crate::descriptor::{self, BUFFER_SIZE, CONSTITUENT_SIZE, Kind, MAXIMUM_DESCRIPTOR};
 use crate::error::{FfaError, Refusal};
 use crate::fragments::Incoming;
@@ -86,10 +86,12 @@ impl Spmc<'_> {
         let incoming = self.fragments.incoming.take_if(|incoming| incoming.handle == handle).ok_or(
             Refusal::invalid("fragment-handle", "no descriptor with this handle is being transmitted"),
         )?;
-        if call.w(4) >> 16 != NORMAL_WORLD_ID.into() || call.w(4) & 0xffff != 0 || !call.zero(5..=7) {
+        // The sender's id stands at the same place in a descriptor.
+        let sender = self.fragments.received.first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes));
+        if call.w(4) >> 16 != sender.into() || call.w(4) & 0xffff != 0 || !call.zero(5..=7) {
             return Err(Refusal::invalid(
                 "fragment-sender",
-                "the sender is not the caller, or registers are not zero",
+                "the sender is not that of the first fragment, or registers are not zero",
             ));
         }
         let fragment = call.w(3) as usize;
@@ -116,8 +118,8 @@ impl Spmc<'_> {
         let bytes = &self.fragments.received;
         let entry_size = descriptor::endpoint_descriptor_size(self.version_of(World::Normal));
         let share = descriptor::decode_share(bytes, entry_size, kind)?;
-        if share.header.sender != NORMAL_WORLD_ID {
-            return Err(Refusal::invalid("share-sender", "the sender is not the caller"));
+        if !is_normal_world(share.header.sender) {
+            return Err(Refusal::invalid("share-sender", "the sender is no endpoint of the caller's world"));
         }
         if share.entry.receiver != PARTITION_ID {
             return Err(Refusal::invalid("share-receiver", "there is no such partition"));
@@ -147,7 +149,7 @@ impl Spmc<'_> {
             return Err(Refusal::invalid("reclaim-flags", "flags and other registers must be zero"));
         }
         let handle = u64::from(call.w(1)) | u64::from(call.w(2)) << 32;
-        self.shares.reclaim(NORMAL_WORLD_ID, handle)?;
+        self.shares.reclaim(self.speaker, handle)?;
         Ok(Answer::success(0, 0))
     }
 

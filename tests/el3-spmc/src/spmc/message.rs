@@ -1,7 +1,7 @@
-//! Direct messages, FFA_MSG_WAIT, FFA_RUN, the console: what moves the partition's execution context.
+//! Direct messages, FFA_MSG_WAIT and the console: what the partition's execution context says. For FFA_RUN see `preemption.rs`.
 use super::{
     Answer, CONSOLE_LOG_64, Call, ContextState, DIRECT_REQ_32, DIRECT_REQ_64, DIRECT_REQ2_64, DIRECT_RESP_32,
-    DIRECT_RESP_64, DIRECT_RESP2_64, NORMAL_WORLD_ID, Outcome, PARTITION_ID, Registers, Spmc,
+    DIRECT_RESP_64, DIRECT_RESP2_64, Outcome, PARTITION_ID, Registers, Spmc, is_normal_world,
 };
 use crate::error::{FfaError, Refusal};
 use crate::function::SMC64;
@@ -20,21 +20,25 @@ impl Spmc<'_> {
         };
         let result = result.and_then(|()| match self.contexts.get(call.processor) {
             Some(ContextState::Waiting) => Ok(()),
+            // Preempted in a request, too.
             _ => Err(Refusal::new(FfaError::Busy, "request-busy", "the execution context is not waiting")),
         });
         if let Err(refusal) = result {
             return Outcome::Return(self.refuse(machine, call, refusal));
         }
         if let Some(state) = self.contexts.get_mut(call.processor) {
-            *state = ContextState::Serving { client: NORMAL_WORLD_ID, function: call.function() };
+            *state = ContextState::Serving { client: sender(call), function: call.function() };
         }
         Outcome::Switch(World::Secure, Answer { registers: message(call), count: 18 })
     }
 
     /// Sender and receiver of a direct request.
     fn check_parties(&self, call: &Call<'_>) -> Result<(), Refusal> {
-        if (call.w(1) >> 16) as u16 != NORMAL_WORLD_ID {
-            return Err(Refusal::invalid("request-sender", "the sender is not the caller"));
+        if !is_normal_world(sender(call)) {
+            return Err(Refusal::invalid(
+                "request-sender",
+                "the sender is no endpoint of the caller's world",
+            ));
         }
         if call.w(1) as u16 != PARTITION_ID {
             return Err(Refusal::invalid("request-receiver", "there is no such partition"));
@@ -131,7 +135,7 @@ impl Spmc<'_> {
     }
 
     /// From FF-A 1.2 on, x8 to x17 of a message with eight registers must be zero.
-    fn check_extended(&self, call: &Call<'_>) -> Result<(), Refusal> {
+    pub(super) fn check_extended(&self, call: &Call<'_>) -> Result<(), Refusal> {
         if self.version_of(World::Secure) >= VERSION_1_2
             && call.registers[8..].iter().any(|&value| value != 0)
         {
@@ -193,15 +197,6 @@ impl Spmc<'_> {
         Outcome::Return(self.refuse(machine, call, RULE))
     }
 
-    /// FFA_RUN of the normal world: no execution context is ever left interrupted, so there is nothing to run.
-    pub(super) fn run(&self, call: &Call<'_>) -> Result<Answer, Refusal> {
-        let (partition, context) = ((call.w(1) >> 16) as u16, call.w(1) & 0xffff);
-        if partition != PARTITION_ID || context >= self.manifest.contexts {
-            return Err(Refusal::invalid("run-target", "there is no such execution context"));
-        }
-        Err(Refusal::denied("run-nothing", "the execution context is not interrupted"))
-    }
-
     /// FFA_CONSOLE_LOG of the partition.
     pub(super) fn console_log(
         &mut self,
@@ -228,6 +223,11 @@ impl Spmc<'_> {
         self.log.push(machine, &text[..count]);
         Ok(Answer::success(0, 0))
     }
+}
+
+/// The endpoint that a direct request comes from.
+fn sender(call: &Call<'_>) -> u16 {
+    (call.w(1) >> 16) as u16
 }
 
 /// The registers of a direct message as the other side gets them: only what belongs to the message, whatever else the sender

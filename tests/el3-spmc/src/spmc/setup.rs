@@ -64,6 +64,7 @@ impl Spmc<'_> {
         let known = match asked {
             ffa::ERROR
             | ffa::SUCCESS
+            | ffa::INTERRUPT
             | ffa::VERSION
             | ffa::FEATURES
             | ffa::ID_GET
@@ -88,6 +89,7 @@ impl Spmc<'_> {
             | ffa::MEM_FRAG_TX
             | ffa::MEM_RECLAIM => !secure,
             ffa::MSG_WAIT
+            | ffa::YIELD
             | ffa::CONSOLE_LOG
             | super::CONSOLE_LOG_64
             | ffa::MEM_RETRIEVE_REQ

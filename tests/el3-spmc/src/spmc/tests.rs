@@ -1,4 +1,6 @@
 //! The SPMC against a fake machine: both worlds' calls, register by register.
+mod preemption;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::string::{String, ToString};
@@ -6,7 +8,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::descriptor::tests::{retrieve_bytes, share_bytes};
-use crate::manifest::{NON_SECURE, READ, Region, WRITE};
+use crate::manifest::{InterruptAction, NON_SECURE, READ, Region, WRITE};
 use crate::memory_map::Range;
 use crate::stage_one::TranslationRegisters;
 
@@ -74,6 +76,7 @@ fn manifest() -> Manifest {
         uuids,
         contexts: 1,
         messaging: 1,
+        interrupts: InterruptAction::Queued,
         load_address: None,
         entry_offset: 0x4000,
         boot_register: Some(0),
@@ -320,13 +323,12 @@ fn a_direct_message_there_and_back() {
 fn requests_that_are_refused() {
     let mut bench = Bench::ready();
     for (arguments, error) in [
-        ([DIRECT_REQ_64.into(), 0x1_8001, 0], INVALID),
         ([DIRECT_REQ_64.into(), 0x8001_8001, 0], INVALID),
         ([DIRECT_REQ_64.into(), 0x8002, 0], INVALID),
         ([DIRECT_REQ_64.into(), 0x8000, 0], INVALID),
         ([DIRECT_REQ_64.into(), 0x8001, 0x8000_0000], INVALID),
         ([DIRECT_REQ_64.into(), 0x8001, 1], INVALID),
-        ([DIRECT_REQ_32.into(), 0x1_8001, 0], INVALID),
+        ([DIRECT_REQ_32.into(), 0xffff_8001, 0], INVALID),
         ([DIRECT_REQ_32.into(), 0x8001, 0x8000_0000], INVALID),
         ([DIRECT_REQ2_64.into(), 0x8001, 0], DENIED),
         ([ffa::MSG_SEND_DIRECT_REQ2.into(), 0x8001, 0], NOT_SUPPORTED),
@@ -425,7 +427,8 @@ fn calls_that_are_not_the_partitions() {
         assert_eq!(bench.secure(&[function.into()])[0], ERROR);
         assert_eq!(bench.rules(), [rule]);
     }
-    assert_eq!(bench.secure(&[ffa::YIELD.into()])[..3], [ERROR, 0, NOT_SUPPORTED]);
+    // FFA_NOTIFICATION_GET.
+    assert_eq!(bench.secure(&[0x8400_0082])[..3], [ERROR, 0, NOT_SUPPORTED]);
     assert_eq!(bench.rules().len(), 0);
     assert_eq!(bench.secure(&[psci::SYSTEM_OFF.into()])[0], 0xffff_ffff);
     assert_eq!(bench.rules(), ["psci-from-partition"]);
@@ -479,6 +482,54 @@ fn a_share_from_birth_to_end() {
     assert_eq!(bench.reclaim(handle | 1 << 40)[..3], [ERROR, 0, INVALID]);
     assert_eq!(bench.reclaim(handle)[0], OK);
     assert_eq!(bench.spmc.shares.shared(), 0);
+}
+
+/// A descriptor of a share by a virtual machine.
+fn share_of(sender: u8, address: u64) -> Vec<u8> {
+    let mut bytes = share_bytes(32, &[(address, 1)]);
+    bytes[0] = sender;
+    bytes
+}
+
+#[test]
+fn each_virtual_machine_speaks_and_shares_in_its_own_name() {
+    let mut bench = Bench::ready();
+    let answer = bench.share(&share_of(2, 0x4100_0000));
+    let handle = answer[2] | answer[3] << 32;
+    assert_eq!(answer[0], OK);
+    // A secure endpoint is no client.
+    let mut secure = share_of(2, 0x4200_0000);
+    secure[1] = 0x80;
+    assert_eq!(bench.share(&secure)[..3], [ERROR, 0, INVALID]);
+    let request = [DIRECT_REQ_64.into(), 0x2_8001, 0];
+    assert!(matches!(bench.outcome(World::Normal, &request), Outcome::Switch(World::Secure, _)));
+    // Another owner's handle is the client's doing; the right one is retrieved.
+    assert_eq!(bench.retrieve(handle)[..3], [ERROR, 0, INVALID]);
+    let mut own = retrieve_bytes(32, handle);
+    own[0] = 2;
+    bench.machine.write(SP_TX, &own);
+    assert_eq!(bench.secure(&[ffa::MEM_RETRIEVE_REQ.into(), 80, 80])[0], ffa::MEM_RETRIEVE_RESP.into());
+    let mut response = [0; 2];
+    bench.machine.read(SP_RX, &mut response);
+    assert_eq!(response, [2, 0], "the sender");
+    let counts = |bench: &mut Bench| bench.normal(&[fixture::COUNTS.into()])[..2].to_vec();
+    assert_eq!(counts(&mut bench), [1, 1]);
+    assert_eq!(bench.relinquish(handle)[0], OK);
+    // The answer goes to who has asked.
+    assert_eq!(bench.secure(&[DIRECT_RESP_64.into(), 0x8001_0000])[..3], [ERROR, 0, INVALID]);
+    assert_eq!(bench.rules(), ["response-ids"]);
+    let response = [DIRECT_RESP_64.into(), 0x8001_0002];
+    assert!(matches!(bench.outcome(World::Secure, &response), Outcome::Switch(World::Normal, _)));
+    // The hypervisor takes memory back in the owner's name and in no other.
+    assert_eq!(bench.reclaim(handle)[..3], [ERROR, 0, INVALID]);
+    for (id, result) in [(1, 0), (0x8001, u64::MAX), (0x1_0002, u64::MAX)] {
+        assert_eq!(bench.normal(&[fixture::SPEAKER.into(), id])[0], result);
+        assert_eq!(bench.reclaim(handle)[..3], [ERROR, 0, INVALID], "{id:#x}");
+    }
+    assert_eq!(bench.normal(&[fixture::SPEAKER.into(), 2])[0], 0);
+    assert_eq!(bench.reclaim(handle)[0], OK);
+    assert_eq!(counts(&mut bench), [0, 0]);
+    assert_eq!(bench.rules().len(), 0);
 }
 
 #[test]
@@ -663,7 +714,7 @@ fn the_second_family_goes_to_a_uuid_and_carries_all_registers() {
         assert_eq!(bench.normal(&wrong)[..3], [ERROR, 0, INVALID]);
     }
     assert_eq!(
-        bench.normal(&[DIRECT_REQ2_64.into(), 0x1_8001, 6 << 32 | 5, 8 << 32 | 7])[..3],
+        bench.normal(&[DIRECT_REQ2_64.into(), 0x8001_8001, 6 << 32 | 5, 8 << 32 | 7])[..3],
         [ERROR, 0, INVALID]
     );
     let Outcome::Switch(World::Secure, answer) = bench.outcome(World::Normal, &request) else { panic!() };

@@ -33,7 +33,7 @@ const DOOR_D: [u64; 2] = [0x0549_470a_75c2_a480, 0x081a_77a9_8614_8582];
 const DOOR_T: [u64; 2] = [0x5147_5e82_d776_cdbd, 0xac43_49f8_d486_3b96];
 
 /// Sends a direct message and takes the answer, which the transport looks at; the function of the answer is the request's plus one.
-fn message(context: &mut Context, function: u32, payload: &[u64]) -> Outcome<Registers> {
+pub fn message(context: &mut Context, function: u32, payload: &[u64]) -> Outcome<Registers> {
     let mut arguments = [0; 17];
     arguments[0] = context.client.tee().service().partition.into();
     arguments[1..=payload.len()].copy_from_slice(payload);

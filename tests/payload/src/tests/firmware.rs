@@ -17,10 +17,10 @@ crate::cases! { "firmware":
 
 /// Requests that the firmware obeys.
 const GUEST_RESET: u32 = 2;
-const LOCKUP: u32 = 3;
+pub(super) const LOCKUP: u32 = 3;
 
 /// Loads the firmware and returns where to look at it.
-fn load(context: &mut Context) -> Outcome<Signs> {
+pub(super) fn load(context: &mut Context) -> Outcome<Signs> {
     let firmware = context.firmware()?;
     context.load(firmware).map_err(|error| failure!("{error}"))?;
     let location = context.client.resource_table().map_err(|error| failure!("{error}"))?;
@@ -30,7 +30,7 @@ fn load(context: &mut Context) -> Outcome<Signs> {
 }
 
 /// Starts it and waits for its heartbeat to move twice. Returns the heartbeat's address.
-fn start(context: &mut Context, signs: Signs) -> Outcome<u64> {
+pub(super) fn start(context: &mut Context, signs: Signs) -> Outcome<u64> {
     let heartbeat = signs.heartbeat.ok_or_else(|| failure!("the resource table names no heartbeat"))?;
     expect_eq!(observe::stands(heartbeat), Ok(0), "the heartbeat before the start");
     context.client.start().map_err(|error| failure!("start: {error}"))?;

@@ -1,14 +1,21 @@
 //! The system tests, one theme a file.
 mod addresses;
+mod bounds;
+mod claims;
 mod discovery;
 mod families;
+mod faults;
 mod firmware;
 mod flips;
 mod fuzz;
+mod large;
 mod lifecycle;
+mod preemption;
 mod requests;
 mod scattered;
 mod sharing;
+mod slices;
+mod status;
 mod vectors;
 
 use crate::context::Context;
@@ -19,15 +26,24 @@ use crate::parameters::Parameters;
 const THEMES: &[&[Case]] = &[
     discovery::CASES,
     requests::CASES,
+    status::CASES,
     families::CASES,
     lifecycle::CASES,
     sharing::CASES,
     addresses::CASES,
     scattered::CASES,
     flips::CASES,
+    slices::CASES,
+    claims::CASES,
+    large::CASES,
     firmware::CASES,
+    preemption::CASES,
     fuzz::CASES,
 ];
+
+/// Cases that need a machine of their own: an emulator that counts instructions, or another build of the partition. They run
+/// only where the parameters name their theme, and then nothing else does.
+const SPECIAL: &[(&str, &[Case])] = &[("bounds", bounds::CASES), ("faults", faults::CASES)];
 
 /// Runs what the parameters choose and prints the end line.
 pub fn run(parameters: Parameters) {
@@ -35,9 +51,19 @@ pub fn run(parameters: Parameters) {
         Ok(context) => context,
         Err(why) => return framework::fail_run(format_args!("{}", why.as_str())),
     };
-    for case in THEMES.iter().copied().flatten() {
-        framework::run(&mut context, case.name, case.run);
+    match context.parameters.value("theme") {
+        None => {
+            for case in THEMES.iter().copied().flatten() {
+                framework::run(&mut context, case.name, case.run);
+            }
+            vectors::run(&mut context);
+        }
+        Some(theme) => match SPECIAL.iter().find(|(name, _)| *name == theme) {
+            Some((_, cases)) => {
+                cases.iter().for_each(|case| framework::run(&mut context, case.name, case.run));
+            }
+            None => return framework::fail_run(format_args!("there is no theme {theme}")),
+        },
     }
-    vectors::run(&mut context);
     framework::end();
 }

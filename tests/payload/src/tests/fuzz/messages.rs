@@ -1,8 +1,9 @@
 //! Direct messages, random ones and valid ones with a mistake.
-use super::pool::Pool;
+use super::pool::{Item, ONE_CALLER, Pool};
 use super::random::Random;
+use crate::context::HYPERVISOR;
 use remoteproc_abi::SERVICE_UUID;
-use remoteproc_abi::door_d::FLAG_LENT;
+use remoteproc_abi::door_d::{FLAG_LENT, FLAG_ONE_CALL};
 use remoteproc_abi::ts_rpc;
 
 /// DIRECT_REQ, 32 bit: door T.
@@ -17,10 +18,10 @@ pub const DOOR_D: [u64; 2] = [0x0549_470a_75c2_a480, 0x081a_77a9_8614_8582];
 pub const DOOR_T: [u64; 2] = [0x5147_5e82_d776_cdbd, 0xac43_49f8_d486_3b96];
 
 /// START_FW and STOP_FW, which the fuzzer must not send at any time.
-const START: u64 = 2;
-const STOP: u64 = 3;
+pub const START: u64 = 2;
+pub const STOP: u64 = 3;
 const LOAD: u64 = 1;
-const RELEASE: u64 = 6;
+pub const RELEASE: u64 = 6;
 const GET_LAST_ERROR: u64 = 0x13;
 
 /// What the fuzzer believes of the processor, from the answers.
@@ -36,9 +37,11 @@ pub enum State {
     Stopped,
 }
 
-/// A message: function id, and x2 to x17.
+/// A message: who sends it, function id, and x2 to x17.
 #[derive(Clone, Copy)]
 pub struct Message {
+    /// The normal-world endpoint in whose name it is sent.
+    pub sender: u16,
     /// Function id.
     pub function: u32,
     /// x2 to x17.
@@ -52,7 +55,24 @@ impl Message {
         for (register, value) in registers.iter_mut().zip(front.iter().chain(&payload)) {
             *register = *value;
         }
-        Self { function, registers }
+        Self { sender: HYPERVISOR, function, registers }
+    }
+
+    /// A command to door D, of either family.
+    pub fn door_d(random: &mut Random, sender: u16, payload: [u64; 5]) -> Self {
+        let message = if random.once_in(2) {
+            Self::new(REQUEST_64, &[0], payload)
+        } else {
+            Self::new(REQUEST_2, &DOOR_D, payload)
+        };
+        Self { sender, ..message }
+    }
+
+    /// The first LOAD_FW of a handle; of one with a part of an image, in one call.
+    pub fn load(random: &mut Random, sender: u16, item: Item) -> Self {
+        let lent = if item.lent { FLAG_LENT } else { 0 };
+        let one_call = if item.partial { FLAG_ONE_CALL } else { 0 };
+        Self::door_d(random, sender, [LOAD | lent | one_call, 0, item.handle, item.length, 0])
     }
 
     /// The index of the first payload register in `registers`, for a message to door D.
@@ -107,7 +127,7 @@ pub fn random(random: &mut Random) -> Message {
 }
 
 /// A valid message, in most cases with one register changed.
-pub fn mutated(random: &mut Random, pool: &Pool, state: State) -> Message {
+pub fn mutated(random: &mut Random, pool: &Pool, state: State, sender: u16) -> Message {
     if random.once_in(6) {
         return mutated_rpc(random);
     }
@@ -116,7 +136,8 @@ pub fn mutated(random: &mut Random, pool: &Pool, state: State) -> Message {
         State::Stopped if random.once_in(2) => START,
         State::Running if random.once_in(2) => random.pick(&[RELEASE, STOP]),
         // Most images are told apart only while another one is loaded.
-        State::Loaded if random.once_in(3) => LOAD,
+        State::Loaded if random.once_in(3) => random.pick(&[LOAD, LOAD, RELEASE]),
+        State::Offline if random.once_in(2) => LOAD,
         _ => random.pick(&[
             LOAD, LOAD, LOAD, LOAD, LOAD, LOAD, LOAD, LOAD, START, START, STOP, 4, 4, 5, RELEASE, RELEASE,
             0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17,
@@ -124,9 +145,12 @@ pub fn mutated(random: &mut Random, pool: &Pool, state: State) -> Message {
     };
     let mut payload = [command, 0, 0, 0, 0];
     if command == LOAD {
-        let item = pool.pick(random);
+        let item = pool.pick(random, sender);
         if item.lent {
             payload[0] |= FLAG_LENT;
+        }
+        if item.partial || random.once_in(if sender == ONE_CALLER { 3 } else { 24 }) {
+            payload[0] |= FLAG_ONE_CALL;
         }
         payload[2] = item.handle;
         payload[3] = match random.below(12) {
@@ -137,11 +161,7 @@ pub fn mutated(random: &mut Random, pool: &Pool, state: State) -> Message {
         };
         payload[4] = if random.once_in(12) { random.register() } else { 0 };
     }
-    let mut message = if random.once_in(2) {
-        Message::new(REQUEST_64, &[0], payload)
-    } else {
-        Message::new(REQUEST_2, &DOOR_D, payload)
-    };
+    let mut message = Message::door_d(random, sender, payload);
     if random.once_in(2) {
         let index = message.payload().unwrap_or(0) + random.below(5) as usize;
         message.registers[index] = change(random, message.registers[index]);

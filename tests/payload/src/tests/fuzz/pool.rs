@@ -1,6 +1,6 @@
 //! Memory that the fuzzer's LOAD_FW may name: good, damaged, and hostile.
 use super::random::Random;
-use crate::context::Context;
+use crate::context::{Context, HYPERVISOR, MACHINES};
 use crate::framework::Outcome;
 use crate::machine::{Strictness, set_strictness};
 use crate::parameters::File;
@@ -11,14 +11,26 @@ use remoteproc_abi::memory_descriptor::Constituent;
 /// A handle, and what a client would say of it.
 #[derive(Clone, Copy)]
 pub struct Item {
+    /// Whose it is.
+    pub endpoint: u16,
     /// FF-A memory handle.
     pub handle: u64,
     /// Bytes of the container in it.
     pub length: u64,
     /// It was lent.
     pub lent: bool,
+    /// It holds only a part of the container, and is for loads in one call.
+    pub partial: bool,
 }
 
+impl Item {
+    fn new(endpoint: u16, handle: u64, file: File) -> Self {
+        Self { endpoint, handle, length: file.length, lent: false, partial: false }
+    }
+}
+
+/// The endpoint that the manifest of the system tests lets load in one call.
+pub const ONE_CALLER: u16 = 1;
 /// Bytes between two copies in the scratch memory.
 const STEP: u64 = 1 << 20;
 /// Bytes of metadata that the partition has room for.
@@ -27,7 +39,7 @@ const METADATA_ROOM: u32 = 16 << 10;
 const HEADER: u64 = 20;
 
 /// The handles.
-pub struct Pool(Vec<Item, 20>);
+pub struct Pool(Vec<Item, 48>);
 
 impl Pool {
     /// Makes them.
@@ -48,20 +60,54 @@ impl Pool {
         pool.share(context, copy(sample))?;
         let lent = copy(firmware);
         let handle = context.lend_good(&[lent.range()])?;
-        pool.add(Item { handle, length: lent.length, lent: true })?;
-        // Wrong magic number, wrong version, no TLVs; and wrong signatures, which are told only while nothing is loaded.
+        pool.add(Item { lent: true, ..Item::new(HYPERVISOR, handle, lent) })?;
+        // Images of the virtual machines, and for the one that may load in one call a part of one.
+        for endpoint in MACHINES {
+            context.speak_as(endpoint)?;
+            pool.share(context, copy(firmware))?;
+            pool.share(context, copy(sample))?;
+        }
+        context.speak_as(ONE_CALLER)?;
+        let part = copy(sample);
+        let handle = context.share_good(&[Constituent { page_count: 1, ..part.range() }])?;
+        pool.add(Item { partial: true, ..Item::new(ONE_CALLER, handle, part) })?;
+        context.speak_as(HYPERVISOR)?;
+        // Wrong magic number, wrong version, no TLVs, no signature; wrong signatures. Most are told only while nothing is loaded.
         let wrong = signature(sample);
         for (offset, bytes) in [
             (0, &[0][..]),
             (4, &[3]),
             (8, &[0; 4]),
+            (12, &[0; 4]),
             (wrong, &[0x55; 8]),
-            (wrong + 64, &[0x55; 8]),
             (wrong + 128, &[0x55; 8]),
         ] {
             let damaged = copy(sample);
             memory::write(damaged.address + offset, bytes);
             pool.share(context, damaged)?;
+        }
+        // A SIGNTYPE that is missing, unknown, or of no key. An image that is no ELF file, its headers elsewhere, others or fewer,
+        // and a wrong byte in its first segment. These are told late or once in a load: twice as many, so that all are seen often
+        // enough.
+        let image = super::super::flips::metadata_length(sample)?;
+        let headers = image + u64::from(memory::read_word(sample.address + image + 28));
+        let segment = image + u64::from(memory::read_word(sample.address + headers + 4));
+        for (offset, bytes) in [
+            (20, &[0x7F][..]),
+            (28, &[0x66]),
+            (28, &[2]),
+            (image, &[0]),
+            (image + 28, &[0xFF; 4]),
+            (image + 32, &[0xFF; 4]),
+            (image + 44, &[1, 0]),
+            (headers + 20, &[0x55; 4]),
+            (segment, &[0x55; 8]),
+        ] {
+            for _ in 0..2 {
+                let damaged = copy(sample);
+                memory::write(damaged.address + offset, bytes);
+                pool.share(context, damaged)?;
+            }
         }
         // TLVs that take more room than there is, and lengths that add up.
         let mut large = copy(sample);
@@ -76,7 +122,7 @@ impl Pool {
             let _ = ranges.push(Constituent { address, page_count: 1 });
         }
         let handle = context.share_surplus(&ranges)?;
-        pool.add(Item { handle, length: sample.length, lent: false })?;
+        pool.add(Item::new(HYPERVISOR, handle, sample))?;
         // The partition, the processor, a device, nothing, memory without RAM, and memory that is said to be secure.
         for (mode, address) in [
             (Strictness::Lenient, 0x0e30_0000),
@@ -89,7 +135,7 @@ impl Pool {
             expect!(set_strictness(mode), "the SPMC has no control for this test");
             let handle = context.share_good(&[Constituent { address, page_count: 4 }]);
             set_strictness(Strictness::Strict);
-            pool.add(Item { handle: handle?, length: sample.length, lent: false })?;
+            pool.add(Item::new(HYPERVISOR, handle?, sample))?;
         }
         Ok(pool)
     }
@@ -97,24 +143,42 @@ impl Pool {
     /// Shares a file.
     fn share(&mut self, context: &mut Context, file: File) -> Outcome {
         let handle = context.share_good(&[file.range()])?;
-        self.add(Item { handle, length: file.length, lent: false })
+        self.add(Item::new(context.client.tee().own_id(), handle, file))
+    }
+
+    /// Returns the handle of a part of an image.
+    pub fn part(&self) -> Outcome<Item> {
+        let item = self.0.iter().find(|item| item.partial);
+        item.copied().ok_or_else(|| failure!("there is no part of an image"))
     }
 
     fn add(&mut self, item: Item) -> Outcome {
         self.0.push(item).map_err(|_| failure!("too many handles"))
     }
 
-    /// Returns a handle.
-    pub fn pick(&self, random: &mut Random) -> Item {
-        random.pick(&self.0)
+    /// Returns a handle, in most cases one of this endpoint's.
+    pub fn pick(&self, random: &mut Random, endpoint: u16) -> Item {
+        loop {
+            let item = random.pick(&self.0);
+            if item.endpoint == endpoint || random.once_in(16) {
+                return item;
+            }
+        }
+    }
+
+    /// Returns the handle of an endpoint's image, which loads.
+    pub fn image(&self, endpoint: u16) -> Outcome<Item> {
+        let item = self.0.iter().find(|item| item.endpoint == endpoint);
+        item.copied().ok_or_else(|| failure!("endpoint {endpoint} has no image"))
     }
 
     /// Takes all memory back: none of it may be held.
     pub fn reclaim(&self, context: &mut Context) -> Outcome {
         for item in &self.0 {
+            context.speak_as(item.endpoint)?;
             context.reclaim(item.handle)?;
         }
-        Ok(())
+        context.speak_as(HYPERVISOR)
     }
 }
 

@@ -1,0 +1,123 @@
+//! Faults on request, only in a partition built with the feature `fault-injection`, for the tests of the end (`dead.rs`).
+//!
+//! Command 0xFA17 of door D, which is none of the ABI's: x4 = way to fail (1 panic, 2 data abort, 3 instruction abort, 4 undefined
+//! instruction, 5 overflow of the stack, 6 heap used up, 7 panic with nearly no stack left), x5 = point to fail at (1 in this request,
+//! 2 the next read of client memory, 3 the next write into a processor's memory, 4 the next read of it, 5 the next request of door
+//! T, 6 the next change of the copy window, 7 the next copy through it), x6 = 1: fail once more in the same way while dying. Answered with 0 where nothing has failed yet, with all ones for numbers that mean nothing.
+//!
+//! An SError can't be provoked here: the partition masks it, and nothing below the SPMC can raise one.
+extern crate alloc;
+
+use crate::memory::layout;
+use core::arch::asm;
+use core::hint::black_box;
+use core::sync::atomic::{AtomicU64, Ordering};
+use remoteproc_abi::door_d::Registers;
+
+/// The command.
+const COMMAND: u64 = 0xFA17;
+/// No fault is due.
+const NONE: u64 = 0;
+
+/// What is left of the stack for a panic that comes late, bytes.
+const ROOM: usize = 512;
+
+/// Where a fault can be due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Point {
+    /// In the request that asks for it, with the service's lock held.
+    Now = 1,
+    /// Client memory is read: metadata, or segments.
+    ClientRead = 2,
+    /// A processor's memory is written: it is claimed.
+    RemoteWrite = 3,
+    /// A processor's memory is read: hashed.
+    RemoteRead = 4,
+    /// A 32-bit request is being answered.
+    DoorT = 5,
+    /// The copy window is about to be mapped, with the lock on the translation tables held.
+    Tables = 6,
+    /// The copy window shows client memory.
+    Window = 7,
+    /// The partition is dying, and about to hold a processor.
+    Dying = 8,
+}
+
+/// Where a fault is due, and which; for each of the two that can be.
+static DUE: [[AtomicU64; 2]; 2] = [const { [const { AtomicU64::new(NONE) }; 2] }; 2];
+
+/// Takes the command; `None` for other requests.
+pub fn command(request: &Registers) -> Option<Registers> {
+    let [command, kind, point, again, _] = *request;
+    if command != COMMAND {
+        return None;
+    }
+    let known = (1..=7).contains(&kind) && (1..=7).contains(&point) && again <= 1;
+    if !known {
+        return Some([u64::MAX, 0, 0, 0, 0]);
+    }
+    let [first, second] = &DUE;
+    plan(first, point, kind);
+    if again == 1 {
+        plan(second, Point::Dying as u64, kind);
+    }
+    reach(Point::Now);
+    Some([0; 5])
+}
+
+fn plan([point, kind]: &[AtomicU64; 2], at: u64, what: u64) {
+    point.store(at, Ordering::Relaxed);
+    kind.store(what, Ordering::Relaxed);
+}
+
+/// Fails if a fault is due here.
+pub fn reach(here: Point) {
+    for [point, kind] in &DUE {
+        if point.load(Ordering::Relaxed) == here as u64 {
+            // Once.
+            point.store(NONE, Ordering::Relaxed);
+            fail(kind.load(Ordering::Relaxed));
+        }
+    }
+}
+
+#[allow(clippy::panic, reason = "that is what is asked for")]
+fn fail(kind: u64) {
+    match kind {
+        // Nothing is mapped there.
+        // SAFETY: not sound, and meant so: the access faults.
+        2 => drop(unsafe { black_box(0x100usize as *const u64).read_volatile() }),
+        3 => {
+            let data = DUE.as_ptr();
+            // SAFETY: not sound, and meant so: data is not executable, the jump faults.
+            unsafe { asm!("br {}", in(reg) data, options(noreturn)) }
+        }
+        // SAFETY: an instruction that is defined to be undefined; it faults.
+        4 => unsafe { asm!("udf #0", options(noreturn)) },
+        5 => {
+            overflow(0, 0);
+        }
+        7 => {
+            overflow(0, layout::stack().start.saturating_add(ROOM));
+        }
+        6 => loop {
+            black_box(alloc::vec![0u8; 1024].leak());
+        },
+        _ => panic!(),
+    }
+}
+
+/// Uses the stack up; panics when it gets below an address.
+#[inline(never)]
+#[allow(clippy::panic, reason = "that is what is asked for")]
+fn overflow(depth: u64, end: usize) -> u64 {
+    let mut room = [depth; 32];
+    if black_box(&mut room).as_ptr().addr() < end {
+        panic!();
+    }
+    if depth == u64::MAX {
+        return 0;
+    }
+    overflow(black_box(depth.wrapping_add(1)), end).wrapping_add(room[0])
+}

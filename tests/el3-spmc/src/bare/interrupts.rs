@@ -1,0 +1,124 @@
+//! The interrupt controller (GICv3) as secure firmware leaves it, and the priority mask that keeps non-secure interrupts from the
+//! partition.
+//!
+//! All interrupts belong to the normal world (group 1 non-secure), with the priorities that are its own: 0x80 and above. While
+//! the secure world runs, such an interrupt is an FIQ, which SCR_EL3.FIQ takes to EL3 whatever the partition masks.
+use core::arch::asm;
+
+use super::system_registers::read_register;
+
+const DISTRIBUTOR: usize = 0x0800_0000;
+/// Frames of the boot CPU's redistributor: control, and its private interrupts.
+const REDISTRIBUTOR: usize = 0x080a_0000;
+const PRIVATE: usize = REDISTRIBUTOR + 0x1_0000;
+/// GICD_CTLR.
+const CONTROL: usize = DISTRIBUTOR;
+/// Affinity routing in both security states.
+const CONTROL_ARE: u32 = 3 << 4;
+const CONTROL_PENDING: u32 = 1 << 31;
+/// GICD_TYPER bits 4:0: interrupts, in 32s, without the first 32.
+const TYPE: usize = DISTRIBUTOR + 0x4;
+/// GICR_WAKER.
+const WAKER: usize = REDISTRIBUTOR + 0x14;
+const WAKER_SLEEP: u32 = 1 << 1;
+const WAKER_ASLEEP: u32 = 1 << 2;
+/// Offsets of GICx_IGROUPR, GICx_IPRIORITYR and GICx_IGRPMODR in a frame.
+const GROUP: usize = 0x80;
+const PRIORITY: usize = 0x400;
+const GROUP_MODIFIER: usize = 0xd00;
+/// The highest priority of the normal world, and the mask that lets none of its interrupts through.
+const HIGHEST_NON_SECURE: u64 = 0x80;
+/// The mask that lets all through.
+const LOWEST: u64 = 0xff;
+
+fn read(address: usize) -> u32 {
+    // SAFETY: called with addresses of 32-bit registers of the GIC, which `entry.S` maps as device memory.
+    unsafe { (address as *const u32).read_volatile() }
+}
+
+fn write(address: usize, value: u32) {
+    // SAFETY: as for `read`. No register written here makes the GIC write to memory.
+    unsafe { (address as *mut u32).write_volatile(value) };
+}
+
+/// Gives 32 interrupts of a frame to the normal world.
+fn give_away(frame: usize, index: usize) {
+    write(frame + GROUP + 4 * index, u32::MAX);
+    write(frame + GROUP_MODIFIER + 4 * index, 0);
+    for word in 8 * index..8 * index + 8 {
+        write(frame + PRIORITY + 4 * word, 0x8080_8080);
+    }
+}
+
+/// Gives all interrupts to the normal world, and wakes the redistributor. System registers must be enabled already.
+pub fn initialize() {
+    write(CONTROL, CONTROL_ARE);
+    while read(CONTROL) & CONTROL_PENDING != 0 {}
+    write(WAKER, read(WAKER) & !WAKER_SLEEP);
+    while read(WAKER) & WAKER_ASLEEP != 0 {}
+    give_away(PRIVATE, 0);
+    let shared = (read(TYPE) & 0x1f) as usize;
+    for index in 1..=shared {
+        give_away(DISTRIBUTOR, index);
+    }
+    set_mask(LOWEST);
+}
+
+/// ICC_PMR_EL1, which the two worlds share.
+fn mask() -> u64 {
+    read_register!("s3_0_c4_c6_0")
+}
+
+fn set_mask(value: u64) {
+    // SAFETY: writes ICC_PMR_EL1; EL3 itself takes no interrupts. The return to a lower level synchronizes it.
+    unsafe { asm!("msr s3_0_c4_c6_0, {}", in(reg) value, options(nostack, preserves_flags)) };
+}
+
+/// One EL1 timer's settings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Timer {
+    compare: u64,
+    control: u64,
+}
+
+impl Timer {
+    /// Bit 2 of the control register is the state of the timer's condition, no setting.
+    fn new(compare: u64, control: u64) -> Self {
+        Self { compare, control: control & 3 }
+    }
+}
+
+/// The normal world's mask and timers while the partition runs. The EL1 timers are one set for both worlds and go on counting,
+/// because an interrupt of theirs may preempt the partition; so they are the normal world's, and no part of a context.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct NormalInterrupts {
+    mask: u64,
+    physical: Timer,
+    virtual_: Timer,
+}
+
+impl NormalInterrupts {
+    /// Before the secure world runs; lets interrupts in or not.
+    pub fn put_aside(signal: bool) -> Self {
+        let now = Self::now();
+        if !signal {
+            set_mask(HIGHEST_NON_SECURE);
+        }
+        now
+    }
+
+    /// Before the normal world runs again. False: the partition has changed a timer.
+    pub fn put_back(self) -> bool {
+        set_mask(self.mask);
+        let now = Self::now();
+        now.physical == self.physical && now.virtual_ == self.virtual_
+    }
+
+    fn now() -> Self {
+        Self {
+            mask: mask(),
+            physical: Timer::new(read_register!("cntp_cval_el0"), read_register!("cntp_ctl_el0")),
+            virtual_: Timer::new(read_register!("cntv_cval_el0"), read_register!("cntv_ctl_el0")),
+        }
+    }
+}
