@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use criterion::{Criterion, Throughput};
-use remoteproc_image::provider::{Destination, Fault, Hasher, Provider, TrustedKey};
+use remoteproc_image::provider::{Algorithm, Destination, Fault, Hasher, Provider, Signed, TrustedKey};
 use remoteproc_image::reader::{Loaded, Progress, Reader};
 use remoteproc_image::software::{Software, SoftwareHasher};
 use remoteproc_image::target::{Access, BootSecurity, Region, Target};
@@ -27,6 +27,11 @@ const TARGET: Target<'static> = Target {
     default_boot_address: Some(0x8000_0000),
     boot_security: BootSecurity::Refused,
     strict_platform_tlvs: false,
+    processor: 0,
+    board: "",
+    security_counter: 0,
+    most_security_counter: 0,
+    decryption_key: None,
 };
 
 /// Plain memory.
@@ -87,7 +92,7 @@ fn load(
         reader.push(piece, memory).unwrap();
     }
     while reader.verify_segments(&Software, memory, PIECE).unwrap() == Progress::Pending {}
-    reader.finish(&TARGET, memory).unwrap()
+    reader.finish(&Software, &TARGET, memory).unwrap()
 }
 
 /// Median of a measurement that criterion has just written, nanoseconds.
@@ -103,7 +108,7 @@ fn main() -> ExitCode {
     let key = RsaKey::from_pkcs8_der(&std::fs::read(vectors.join("rsa2048.pk8.der")).unwrap()).unwrap();
     let container = Container::new(Order::Mainline).image(&elf()).sign(&key).unwrap();
     let public = key.public();
-    let keys = [TrustedKey { name: "test", key: public.as_key() }];
+    let keys = [TrustedKey::new("test", public.as_key())];
     let mut memory = Memory(vec![0; SIZE as usize]);
     let mut reader = Box::new(Reader::new());
 
@@ -112,7 +117,10 @@ fn main() -> ExitCode {
     let image_length = elf().len().next_multiple_of(8);
     let signature = &container[container.len() - image_length - 256..][..256];
     let digest = digest(&container[..container.len() - image_length - 256], &[]);
-    assert!(Software.verify(&public.as_key(), &digest, signature));
+    let bytes_signed = &container[..container.len() - image_length - 256];
+    let algorithm = Algorithm::RsaPkcs1Sha256;
+    let signed = Signed { algorithm, bytes: bytes_signed, digest: &digest, signature };
+    assert!(Software.verify(&public.as_key(), &signed));
 
     let output = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("criterion");
     let mut criterion = Criterion::default().output_directory(&output).configure_from_args();
@@ -122,7 +130,7 @@ fn main() -> ExitCode {
         bencher.iter(|| {
             let mut hasher = Software.sha256();
             hasher.update(black_box(&bytes));
-            (hasher.finish(), Software.verify(&public.as_key(), black_box(&digest), signature))
+            (hasher.finish(), Software.verify(&public.as_key(), black_box(&signed)))
         });
     });
     group.bench_function("load", |bencher| {

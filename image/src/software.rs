@@ -1,11 +1,14 @@
-//! Hash and signature in software, by the RustCrypto crates.
+//! Hash, signature and cipher in software, by the RustCrypto crates.
 //!
 //! An RSA check allocates about ten times the modulus; a P-256 check allocates nothing and uses about 12 KiB of stack.
 //!
 //! ECDSA: of each signature (r, s) there is a second one, (r, n - s), that anybody can make and that verifies as well. Both are
 //! accepted, as FIPS 186-5 has it: signers, OP-TEE's among them, write either. Nothing here takes a signature for a name; a
 //! container with the other form is another container with the same signed contents.
-use crate::provider::{Hasher, P256_POINT_SIZE, P256_SIGNATURE_SIZE, Provider, PublicKey};
+pub use crate::cipher::SoftwareDecryption;
+use crate::provider::{
+    Algorithm, CipherKey, Hasher, P256_POINT_SIZE, P256_SIGNATURE_SIZE, Provider, PublicKey, Signed,
+};
 use p256::AffinePoint;
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use p256::ecdsa::{Signature, VerifyingKey};
@@ -55,7 +58,42 @@ fn verify_rsa(modulus: &[u8], exponent: u32, digest: &[u8; 32], signature: &[u8]
         .is_ok_and(|key| key.verify(pkcs1_sha256(), digest, signature).is_ok())
 }
 
-/// Hash and signature in software.
+/// Verifies RSASSA-PSS.
+#[cfg(feature = "pss")]
+fn verify_pss(modulus: &[u8], exponent: u32, digest: &[u8; 32], signature: &[u8]) -> bool {
+    RsaPublicKey::new(BigUint::from_bytes_be(modulus), BigUint::from(exponent))
+        .is_ok_and(|key| key.verify(pss_sha256(), digest, signature).is_ok())
+}
+
+/// RSASSA-PSS with SHA-256 and a salt of 32 bytes.
+#[cfg(feature = "pss")]
+pub(crate) fn pss_sha256() -> rsa::Pss {
+    rsa::Pss::new_with_salt::<rsa::sha2::Sha256>(32)
+}
+
+/// Verifies ECDSA P-384 over SHA-384 of the bytes.
+#[cfg(feature = "p384")]
+fn verify_p384(point: &[u8; crate::provider::P384_POINT_SIZE], bytes: &[u8], signature: &[u8]) -> bool {
+    use p384::elliptic_curve::point::AffineCoordinates;
+    let (Some(x), Some(y)) = (point.first_chunk::<48>(), point.last_chunk::<48>()) else { return false };
+    let affine: Option<p384::AffinePoint> =
+        p384::AffinePoint::from_coordinates(&(*x).into(), &(*y).into()).into();
+    let key = affine.and_then(|affine| p384::ecdsa::VerifyingKey::from_affine(affine).ok());
+    match (key, p384::ecdsa::Signature::from_slice(signature)) {
+        (Some(key), Ok(signature)) => key.verify_prehash(&sha2::Sha384::digest(bytes), &signature).is_ok(),
+        _ => false,
+    }
+}
+
+/// Verifies Ed25519, without the leeway of RFC 8032 for keys and signatures of small order.
+#[cfg(feature = "ed25519")]
+fn verify_ed25519(point: &[u8; 32], bytes: &[u8], signature: &[u8]) -> bool {
+    let Ok(signature) = ed25519_dalek::Signature::from_slice(signature) else { return false };
+    ed25519_dalek::VerifyingKey::from_bytes(point)
+        .is_ok_and(|key| key.verify_strict(bytes, &signature).is_ok())
+}
+
+/// Hash, signature and cipher in software.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Software;
 
@@ -75,17 +113,49 @@ impl Hasher for SoftwareHasher {
 
 impl Provider for Software {
     type Hasher = SoftwareHasher;
+    type Decryption = SoftwareDecryption;
 
     fn sha256(&self) -> SoftwareHasher {
         SoftwareHasher(Sha256::new())
     }
 
-    fn verify(&self, key: &PublicKey<'_>, digest: &[u8; 32], signature: &[u8]) -> bool {
+    fn supports(&self, algorithm: Algorithm) -> bool {
+        match algorithm {
+            Algorithm::RsaPkcs1Sha256 | Algorithm::EcdsaP256Sha256 => true,
+            Algorithm::RsaPssSha256 => cfg!(feature = "pss"),
+            Algorithm::EcdsaP384Sha384 => cfg!(feature = "p384"),
+            Algorithm::Ed25519 => cfg!(feature = "ed25519"),
+        }
+    }
+
+    fn verify(&self, key: &PublicKey<'_>, signed: &Signed<'_>) -> bool {
+        let Signed { algorithm, digest, signature, .. } = *signed;
         key.is_acceptable()
-            && match *key {
-                PublicKey::Rsa { modulus, exponent } => verify_rsa(modulus, exponent, digest, signature),
-                PublicKey::P256 { point } => verify_p256(point, digest, signature),
+            && match (*key, algorithm) {
+                (PublicKey::Rsa { modulus, exponent }, Algorithm::RsaPkcs1Sha256) => {
+                    verify_rsa(modulus, exponent, digest, signature)
+                }
+                (PublicKey::P256 { point }, Algorithm::EcdsaP256Sha256) => {
+                    verify_p256(point, digest, signature)
+                }
+                #[cfg(feature = "pss")]
+                (PublicKey::Rsa { modulus, exponent }, Algorithm::RsaPssSha256) => {
+                    verify_pss(modulus, exponent, digest, signature)
+                }
+                #[cfg(feature = "p384")]
+                (PublicKey::P384 { point }, Algorithm::EcdsaP384Sha384) => {
+                    verify_p384(point, signed.bytes, signature)
+                }
+                #[cfg(feature = "ed25519")]
+                (PublicKey::Ed25519 { point }, Algorithm::Ed25519) => {
+                    verify_ed25519(point, signed.bytes, signature)
+                }
+                _ => false,
             }
+    }
+
+    fn decryption(&self, key: &CipherKey<'_>) -> Option<SoftwareDecryption> {
+        SoftwareDecryption::new(key)
     }
 }
 
@@ -104,8 +174,12 @@ mod tests {
         let key = PublicKey::Rsa { modulus: &modulus, exponent: 65537 };
         assert_eq!(key.bits(), bits);
         assert_eq!(key.signature_length(), bits.div_ceil(8));
-        assert!(!Software.verify(&key, &[8; 32], &signature), "another digest");
-        Software.verify(&key, &digest, &signature)
+        let verify = |digest| {
+            let algorithm = Algorithm::RsaPkcs1Sha256;
+            Software.verify(&key, &Signed { algorithm, bytes: &[], digest, signature: &signature })
+        };
+        assert!(!verify(&[8; 32]), "another digest");
+        verify(&digest)
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(crate) fn signature_verified(processor: &Processor<'_>, board: &Board<'_>, s
         processor.name,
         signer.algorithm,
         key.name,
-        key.key.bits()
+        signer.bits
     );
 }
 

@@ -102,14 +102,14 @@ fn a_large_image_is_loaded_in_slices() {
 fn one_request_tries_one_key() {
     use remoteproc_image::provider::{PublicKey, TrustedKey};
     let mut board = board();
-    let PublicKey::Rsa { modulus, exponent } = board.keys[0].key else { panic!("an RSA key") };
+    let PublicKey::Rsa { modulus, exponent } = board.keys[0].key().unwrap() else { panic!("an RSA key") };
     let mut other = modulus.to_vec();
     other[100] ^= 1;
     let key = PublicKey::Rsa { modulus: other.leak(), exponent };
     let own = board.keys[0];
     board.keys.clear();
-    for key in [key, key, own.key] {
-        board.keys.push(TrustedKey { name: "one of several", key }).unwrap();
+    for key in [key, key, own.key().unwrap()] {
+        board.keys.push(TrustedKey::new("one of several", key)).unwrap();
     }
     let mut bench = Bench::with(board, |_| ());
     // `send` counts the checks of each request.

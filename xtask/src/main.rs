@@ -5,6 +5,7 @@ mod cargo_tools;
 mod console;
 mod coverage;
 mod demo;
+mod docs;
 mod elf;
 mod firmware;
 mod fuzz;
@@ -61,6 +62,8 @@ enum Command {
     Run(run::Options),
     /// Run every check; the last line has the counts
     Test(test::Options),
+    /// Write the pages of the documentation that are generated from the code
+    Docs(docs::Options),
     /// Show the sizes of the partition's image beside their limits
     Image(image::Options),
     /// Fuzz the reader of containers, long
@@ -113,6 +116,7 @@ fn run(command: &Command) -> Result<u8> {
         Command::Demo(options) => demo::run(options, &machine::Firmware::Fixture),
         Command::Run(options) => run::run(options),
         Command::Test(options) => test::run(options),
+        Command::Docs(options) => docs::run(options),
         Command::Image(options) => image::run(options),
         Command::Fuzz(options) => fuzz::run(options),
         Command::Coverage(options) => coverage::run(options),

@@ -45,6 +45,9 @@ impl Key {
         } else {
             bail!("not a public key in PEM form")
         };
+        if matches!(key, OwnedPublicKey::P384 { .. } | OwnedPublicKey::Ed25519 { .. }) {
+            bail!("only RSA and P-256 keys can be trusted here");
+        }
         if !key.as_key().is_acceptable() {
             bail!("the RSA key has {} bits; 2048 to 4096 are supported", key.as_key().bits());
         }
@@ -78,6 +81,15 @@ pub fn render_keys(keys: &[Key]) -> String {
             }
             OwnedPublicKey::P256 { point } => {
                 let _ = writeln!(text, "\t\talgorithm = \"p256\";");
+                render_bytes(&mut text, "point", point);
+            }
+            // For partitions that are built with these algorithms.
+            OwnedPublicKey::P384 { point } => {
+                let _ = writeln!(text, "\t\talgorithm = \"p384\";");
+                render_bytes(&mut text, "point", point);
+            }
+            OwnedPublicKey::Ed25519 { point } => {
+                let _ = writeln!(text, "\t\talgorithm = \"ed25519\";");
                 render_bytes(&mut text, "point", point);
             }
         }

@@ -1,39 +1,36 @@
-//! Keys: private ones that sign, public ones for a manifest.
+//! Private keys that sign.
 //!
 //! A key in a hardware module implements [`SigningKey`]; [`RsaKey`] and [`P256Key`] are ones in a file. RSA signing in software
 //! is blinded, but the arithmetic below it is not constant-time: sign release images where nobody can measure, or in hardware.
+use super::OwnedPublicKey;
 use super::WriteError;
-use crate::provider::{Algorithm, P256_POINT_SIZE, P256_SIGNATURE_SIZE, PublicKey};
+use crate::provider::{Algorithm, P256_SIGNATURE_SIZE};
 use crate::software::pkcs1_sha256;
 use p256::ecdsa::signature::hazmat::PrehashSigner;
-use p256::ecdsa::{Signature, SigningKey as P256Private, VerifyingKey};
-use p256::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
-use rsa::pkcs8::der::asn1::ObjectIdentifier;
-use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey, Document, SubjectPublicKeyInfoRef};
+use p256::ecdsa::{Signature, SigningKey as P256Private};
+use p256::pkcs8::DecodePrivateKey as _;
+use rsa::RsaPrivateKey;
+use rsa::pkcs1::DecodeRsaPrivateKey;
+use rsa::pkcs8::DecodePrivateKey;
 use rsa::rand_core::OsRng;
 use rsa::traits::PublicKeyParts;
-use rsa::{RsaPrivateKey, RsaPublicKey};
+use sha2::{Digest, Sha256};
 
-/// `rsaEncryption` (RFC 8017, appendix C).
-const RSA_OBJECT: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-/// `id-ecPublicKey` (RFC 5480, section 2.1.1), of any curve.
-const CURVE_OBJECT: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-
-/// Something that signs digests.
+/// Something that signs.
 pub trait SigningKey {
-    /// The SIGNTYPE of its signatures.
-    fn signature_type(&self) -> u8;
+    /// How it signs.
+    fn algorithm(&self) -> Algorithm;
     /// Bytes of its signatures.
     fn signature_length(&self) -> usize;
-    /// Signs SHA-256 of the signed part.
+    /// Signs the signed part (header, and TLV area with its pad): its SHA-256, unless the algorithm says otherwise.
     ///
     /// # Errors
     /// [`WriteError::Signing`].
-    fn sign(&self, digest: &[u8; 32]) -> Result<Vec<u8>, WriteError>;
+    fn sign(&self, signed: &[u8]) -> Result<Vec<u8>, WriteError>;
 }
 
 /// What is wrong with a key file.
-fn bad_key(error: impl ToString) -> WriteError {
+pub(super) fn bad_key(error: impl ToString) -> WriteError {
     WriteError::Key(error.to_string())
 }
 
@@ -61,6 +58,14 @@ impl RsaKey {
         Self::new(RsaPrivateKey::from_pkcs8_pem(text).map_err(bad_key)?)
     }
 
+    /// Reads PKCS#1, DER.
+    ///
+    /// # Errors
+    /// [`WriteError::Key`].
+    pub fn from_pkcs1_der(bytes: &[u8]) -> Result<Self, WriteError> {
+        Self::new(RsaPrivateKey::from_pkcs1_der(bytes).map_err(bad_key)?)
+    }
+
     fn new(private: RsaPrivateKey) -> Result<Self, WriteError> {
         let public = OwnedPublicKey::from_rsa(&private.to_public_key())?;
         Ok(Self { private, public })
@@ -74,17 +79,17 @@ impl RsaKey {
 }
 
 impl SigningKey for RsaKey {
-    fn signature_type(&self) -> u8 {
-        Algorithm::RsaPkcs1Sha256.signature_type()
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::RsaPkcs1Sha256
     }
 
     fn signature_length(&self) -> usize {
         self.private.size()
     }
 
-    fn sign(&self, digest: &[u8; 32]) -> Result<Vec<u8>, WriteError> {
+    fn sign(&self, signed: &[u8]) -> Result<Vec<u8>, WriteError> {
         self.private
-            .sign_with_rng(&mut OsRng, pkcs1_sha256(), digest)
+            .sign_with_rng(&mut OsRng, pkcs1_sha256(), &Sha256::digest(signed))
             .map_err(|error| WriteError::Signing(error.to_string()))
     }
 }
@@ -135,99 +140,157 @@ impl P256Key {
 }
 
 impl SigningKey for P256Key {
-    fn signature_type(&self) -> u8 {
-        Algorithm::EcdsaP256Sha256.signature_type()
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::EcdsaP256Sha256
     }
 
     fn signature_length(&self) -> usize {
         P256_SIGNATURE_SIZE
     }
 
-    fn sign(&self, digest: &[u8; 32]) -> Result<Vec<u8>, WriteError> {
-        let signature: Signature =
-            self.private.sign_prehash(digest).map_err(|error| WriteError::Signing(error.to_string()))?;
+    fn sign(&self, signed: &[u8]) -> Result<Vec<u8>, WriteError> {
+        let signature: Signature = self
+            .private
+            .sign_prehash(&Sha256::digest(signed))
+            .map_err(|error| WriteError::Signing(error.to_string()))?;
         Ok(signature.to_bytes().to_vec())
     }
 }
 
-/// A public key as a manifest carries it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OwnedPublicKey {
-    /// RSA.
-    Rsa {
-        /// Big-endian, without leading zeros.
-        modulus: Vec<u8>,
-        /// Public exponent.
-        exponent: u32,
-    },
-    /// ECDSA on P-256.
-    P256 {
-        /// X and Y, 32 bytes each, big-endian: a point of the curve.
-        point: [u8; P256_POINT_SIZE],
-    },
+/// A private RSA key: RSASSA-PSS with SHA-256. The salt is random, so each signature is another one.
+#[cfg(feature = "pss")]
+#[derive(Clone, Debug)]
+pub struct RsaPssKey(pub RsaKey);
+
+#[cfg(feature = "pss")]
+impl SigningKey for RsaPssKey {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::RsaPssSha256
+    }
+
+    fn signature_length(&self) -> usize {
+        self.0.signature_length()
+    }
+
+    fn sign(&self, signed: &[u8]) -> Result<Vec<u8>, WriteError> {
+        self.0
+            .private
+            .sign_with_rng(&mut OsRng, crate::software::pss_sha256(), &Sha256::digest(signed))
+            .map_err(|error| WriteError::Signing(error.to_string()))
+    }
 }
 
-impl OwnedPublicKey {
-    /// Reads SubjectPublicKeyInfo, DER.
+/// A private P-384 key: ECDSA with SHA-384, the nonce derived from key and digest (RFC 6979).
+#[cfg(feature = "p384")]
+#[derive(Clone, Debug)]
+pub struct P384Key {
+    private: p384::ecdsa::SigningKey,
+    public: OwnedPublicKey,
+}
+
+#[cfg(feature = "p384")]
+impl P384Key {
+    /// Reads PKCS#8, DER.
     ///
     /// # Errors
-    /// [`WriteError::Key`], also for a key of another algorithm or curve.
-    pub fn from_der(bytes: &[u8]) -> Result<Self, WriteError> {
-        let information = SubjectPublicKeyInfoRef::try_from(bytes).map_err(bad_key)?;
-        match information.algorithm.oid {
-            RSA_OBJECT => Self::from_rsa(&RsaPublicKey::from_public_key_der(bytes).map_err(bad_key)?),
-            CURVE_OBJECT => Self::from_p256(
-                &VerifyingKey::from_public_key_der(bytes)
-                    .map_err(|error| WriteError::Key(format!("not a key on the curve P-256: {error}")))?,
-            ),
-            other => Err(WriteError::Key(format!("neither RSA nor ECDSA P-256, but algorithm {other}"))),
-        }
+    /// [`WriteError::Key`].
+    pub fn from_pkcs8_der(bytes: &[u8]) -> Result<Self, WriteError> {
+        Self::new(p384::ecdsa::SigningKey::from_pkcs8_der(bytes).map_err(bad_key)?)
     }
 
-    /// Reads SubjectPublicKeyInfo, PEM (`BEGIN PUBLIC KEY`).
+    /// Takes the secret number itself, big-endian.
     ///
     /// # Errors
-    /// [`WriteError::Key`], also for a key of another algorithm or curve.
-    pub fn from_pem(text: &str) -> Result<Self, WriteError> {
-        let (label, document) = Document::from_pem(text).map_err(bad_key)?;
-        if label != "PUBLIC KEY" {
-            return Err(WriteError::Key(format!("a PUBLIC KEY is wanted, not a {label}")));
-        }
-        Self::from_der(document.as_bytes())
+    /// [`WriteError::Key`] if it is zero or not below the curve's order.
+    pub fn from_secret(secret: &[u8; 48]) -> Result<Self, WriteError> {
+        Self::new(p384::ecdsa::SigningKey::from_slice(secret).map_err(bad_key)?)
     }
 
-    /// Takes an RSA key.
-    ///
-    /// # Errors
-    /// [`WriteError::Key`] if the public exponent exceeds 32 bits.
-    pub fn from_rsa(key: &RsaPublicKey) -> Result<Self, WriteError> {
-        let mut exponent = 0u32;
-        for byte in key.e().to_bytes_be() {
-            exponent = exponent
-                .checked_mul(256)
-                .ok_or_else(|| WriteError::Key("the public exponent exceeds 32 bits".into()))?
-                | u32::from(byte);
-        }
-        Ok(Self::Rsa { modulus: key.n().to_bytes_be(), exponent })
+    fn new(private: p384::ecdsa::SigningKey) -> Result<Self, WriteError> {
+        let point = private.verifying_key().to_sec1_point(false);
+        let point = point.as_bytes().get(1..).and_then(|point| point.try_into().ok());
+        let point = point.ok_or_else(|| WriteError::Key("no point of P-384".into()))?;
+        Ok(Self { private, public: OwnedPublicKey::P384 { point } })
     }
 
-    fn from_p256(key: &VerifyingKey) -> Result<Self, WriteError> {
-        let point = key.to_sec1_point(false);
-        match point.as_bytes() {
-            [_, point @ ..] => {
-                let point = point.try_into().map_err(|_| WriteError::Key("no point of P-256".into()))?;
-                Ok(Self::P256 { point })
-            }
-            [] => Err(WriteError::Key("no point of P-256".into())),
-        }
-    }
-
-    /// The key as the reader takes it.
+    /// Its public half.
     #[must_use]
-    pub fn as_key(&self) -> PublicKey<'_> {
-        match self {
-            Self::Rsa { modulus, exponent } => PublicKey::Rsa { modulus, exponent: *exponent },
-            Self::P256 { point } => PublicKey::P256 { point },
-        }
+    pub const fn public(&self) -> &OwnedPublicKey {
+        &self.public
+    }
+}
+
+#[cfg(feature = "p384")]
+impl SigningKey for P384Key {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::EcdsaP384Sha384
+    }
+
+    fn signature_length(&self) -> usize {
+        crate::provider::P384_SIGNATURE_SIZE
+    }
+
+    fn sign(&self, signed: &[u8]) -> Result<Vec<u8>, WriteError> {
+        let signature: p384::ecdsa::Signature = self
+            .private
+            .sign_prehash(&sha2::Sha384::digest(signed))
+            .map_err(|error| WriteError::Signing(error.to_string()))?;
+        Ok(signature.to_bytes().to_vec())
+    }
+}
+
+/// A private Ed25519 key. Signs the bytes themselves; the same bytes always the same way.
+#[cfg(feature = "ed25519")]
+#[derive(Clone, Debug)]
+pub struct Ed25519Key {
+    private: ed25519_dalek::SigningKey,
+    public: OwnedPublicKey,
+}
+
+#[cfg(feature = "ed25519")]
+impl Ed25519Key {
+    /// Reads PKCS#8, DER.
+    ///
+    /// # Errors
+    /// [`WriteError::Key`].
+    pub fn from_pkcs8_der(bytes: &[u8]) -> Result<Self, WriteError> {
+        use ed25519_dalek::pkcs8::DecodePrivateKey;
+        Ok(Self::new(ed25519_dalek::SigningKey::from_pkcs8_der(bytes).map_err(bad_key)?))
+    }
+
+    /// Takes the secret seed (RFC 8032, section 5.1.5).
+    #[must_use]
+    pub fn from_secret(secret: &[u8; 32]) -> Self {
+        Self::new(ed25519_dalek::SigningKey::from_bytes(secret))
+    }
+
+    fn new(private: ed25519_dalek::SigningKey) -> Self {
+        let point = private.verifying_key().to_bytes();
+        Self { private, public: OwnedPublicKey::Ed25519 { point } }
+    }
+
+    /// Its public half.
+    #[must_use]
+    pub const fn public(&self) -> &OwnedPublicKey {
+        &self.public
+    }
+}
+
+#[cfg(feature = "ed25519")]
+impl SigningKey for Ed25519Key {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::Ed25519
+    }
+
+    fn signature_length(&self) -> usize {
+        crate::public_key::ED25519_SIGNATURE_SIZE
+    }
+
+    fn sign(&self, signed: &[u8]) -> Result<Vec<u8>, WriteError> {
+        use ed25519_dalek::Signer;
+        self.private
+            .try_sign(signed)
+            .map(|signature| signature.to_bytes().to_vec())
+            .map_err(|error| WriteError::Signing(error.to_string()))
     }
 }

@@ -5,14 +5,28 @@
 #![allow(clippy::arithmetic_side_effects)] // Sizes of vectors that are in memory; overflow-checks are on.
 
 mod elf;
+mod encrypt;
 mod keys;
+mod own;
+mod public_key;
 mod raw;
+mod unsigned;
 
 pub use elf::hash_table;
-pub use keys::{OwnedPublicKey, P256Key, RsaKey, SigningKey};
+pub use encrypt::EncryptionKey;
+#[cfg(feature = "ed25519")]
+pub use keys::Ed25519Key;
+#[cfg(feature = "p384")]
+pub use keys::P384Key;
+#[cfg(feature = "pss")]
+pub use keys::RsaPssKey;
+pub use keys::{P256Key, RsaKey, SigningKey};
+pub use public_key::OwnedPublicKey;
 pub use raw::{RawContainer, digest};
+pub use unsigned::Unsigned;
 
 use crate::format;
+use encrypt::Vectors;
 
 /// Why a container can't be written.
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +48,21 @@ pub enum WriteError {
     /// The type is not in the platforms' range.
     #[error("platform TLV types go from 0x10000 to 0x1ffff, not {0:#x}")]
     PlatformType(u32),
+    /// A value of an own TLV that the format has no room for.
+    #[error("{0}")]
+    Value(String),
+    /// The images name no resource table, or more than one, or one that no segment holds.
+    #[error("resource table: {0}")]
+    ResourceTable(&'static str),
     /// The key file can't be read.
     #[error("key: {0}")]
     Key(String),
+    /// A signature that was made elsewhere is none of this key over these bytes.
+    #[error("the signature is not one of this key over these bytes: {0}")]
+    Attach(&'static str),
+    /// The bytes are no container that could be signed.
+    #[error("not an unsigned container: {0}")]
+    Unsigned(&'static str),
     /// The key did not sign.
     #[error("signing failed: {0}")]
     Signing(String),
@@ -59,6 +85,9 @@ pub struct Container {
     images: Vec<Vec<u8>>,
     key_information: Option<Vec<u8>>,
     platform: Vec<(u32, Vec<u8>)>,
+    /// Own TLVs, in the order of their types.
+    own: std::collections::BTreeMap<u32, Vec<u8>>,
+    encryption: Option<(EncryptionKey, Option<Vec<[u8; format::BLOCK_SIZE]>>)>,
 }
 
 impl Container {
@@ -108,7 +137,22 @@ impl Container {
         self
     }
 
-    /// Lays the container out, everything but the signature.
+    /// Encrypts the segments of all images, each with a random initialization vector. What is signed is the ciphertext.
+    #[must_use]
+    pub fn encrypt(mut self, key: EncryptionKey) -> Self {
+        self.encryption = Some((key, None));
+        self
+    }
+
+    /// The same with given initialization vectors, one for each PT_LOAD: for tests that compare bytes. A vector used twice with
+    /// one key tells which segments begin alike.
+    #[must_use]
+    pub fn encrypt_with_vectors(mut self, key: EncryptionKey, vectors: &[[u8; format::BLOCK_SIZE]]) -> Self {
+        self.encryption = Some((key, Some(vectors.to_vec())));
+        self
+    }
+
+    /// Lays the container out, everything but the signature. With random initialization vectors each layout is another one.
     ///
     /// # Errors
     /// [`WriteError::Elf`], [`WriteError::ImageCount`], [`WriteError::TooLarge`].
@@ -120,22 +164,37 @@ impl Container {
         let mut table = Vec::new();
         let mut sizes = Vec::new();
         let mut images = Vec::new();
+        let mut vectors = match &self.encryption {
+            Some((_, Some(vectors))) => Vectors::Given(vectors.iter()),
+            _ => Vectors::Random,
+        };
         for (image, elf) in self.images.iter().enumerate() {
-            table.extend(hash_table(elf).map_err(|reason| WriteError::Elf { image, reason })?);
             let mut padded = elf.clone();
+            let entries = match &self.encryption {
+                Some((key, _)) => elf::encrypt(&mut padded, key, &mut vectors),
+                None => hash_table(elf),
+            };
+            table.extend(entries.map_err(|reason| WriteError::Elf { image, reason })?);
             padded.resize(elf.len().next_multiple_of(8), 0);
             let size = u32::try_from(padded.len()).map_err(|_| WriteError::TooLarge)?;
             sizes.extend(size.to_le_bytes());
             images.extend(padded);
         }
-        let table = (format::TLV_HASH_TABLE, table);
+        let (table_kind, image_kind) = match self.encryption {
+            Some(_) => (format::TLV_ENCRYPTION_TABLE, format::IMAGE_ENCRYPTED_ELF),
+            None => (format::TLV_HASH_TABLE, format::IMAGE_ELF),
+        };
+        let table = (table_kind, table);
         let of_images = [
             (format::TLV_IMAGE_COUNT, vec![count]),
-            (format::TLV_IMAGE_TYPE, vec![format::IMAGE_ELF; self.images.len()]),
+            (format::TLV_IMAGE_TYPE, vec![image_kind; self.images.len()]),
             (format::TLV_IMAGE_SIZE, sizes),
             (format::TLV_HASH_TYPE, vec![format::HASH_SHA256]),
         ];
         let mut tlvs = vec![(format::TLV_SIGNATURE_TYPE, vec![signature_type])];
+        if self.encryption.is_some() {
+            tlvs.push((format::TLV_ENCRYPTION_TYPE, vec![format::ENCRYPTION_AES_CBC]));
+        }
         match self.order {
             Order::Mainline => {
                 tlvs.extend(of_images);
@@ -147,6 +206,7 @@ impl Container {
             }
         }
         tlvs.extend(self.key_information.iter().map(|bytes| (format::TLV_KEY_INFORMATION, bytes.clone())));
+        tlvs.extend(self.own.iter().map(|(kind, value)| (*kind, value.clone())));
         tlvs.extend(self.platform.iter().cloned());
         Ok(RawContainer::new(&tlvs, images))
     }
@@ -155,7 +215,7 @@ impl Container {
     ///
     /// # Errors
     /// Those of [`Self::layout`], and [`WriteError::Signing`].
-    pub fn sign(&self, key: &impl SigningKey) -> Result<Vec<u8>, WriteError> {
-        self.layout(key.signature_type())?.sign(key)
+    pub fn sign<K: SigningKey + ?Sized>(&self, key: &K) -> Result<Vec<u8>, WriteError> {
+        self.layout(key.algorithm().signature_type())?.sign(key)
     }
 }

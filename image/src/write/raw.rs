@@ -100,8 +100,8 @@ impl RawContainer {
     ///
     /// # Errors
     /// [`WriteError::TooLarge`], [`WriteError::Signing`].
-    pub fn sign(&self, key: &impl SigningKey) -> Result<Vec<u8>, WriteError> {
+    pub fn sign<K: SigningKey + ?Sized>(&self, key: &K) -> Result<Vec<u8>, WriteError> {
         let signed = self.signed_part(key.signature_length())?;
-        self.with_signature(&key.sign(&digest(&signed, &[]))?)
+        self.with_signature(&key.sign(&signed)?)
     }
 }

@@ -1,8 +1,10 @@
 //! What the tests share: the test board, its memory, its keys, and a driver of the reader.
 
-use remoteproc_image::provider::{Destination, Fault, Provider, TrustedKey};
+use remoteproc_image::provider::{
+    Algorithm, CipherKey, Destination, Fault, Provider, PublicKey, Signed, TrustedKey,
+};
 use remoteproc_image::reader::{Loaded, Progress, Reader, Rejection, Segment, Signer};
-use remoteproc_image::software::{Software, SoftwareHasher};
+use remoteproc_image::software::{Software, SoftwareDecryption, SoftwareHasher};
 use remoteproc_image::target::{Access, BootSecurity, Region, Target};
 use remoteproc_image::write::{OwnedPublicKey, P256Key, RsaKey};
 use std::collections::HashMap;
@@ -53,7 +55,7 @@ pub fn test_key() -> &'static RsaKey {
 
 /// The keys that most tests trust.
 pub fn trusted() -> [TrustedKey<'static>; 1] {
-    [TrustedKey { name: "test", key: test_key().public().as_key() }]
+    [TrustedKey::new("test", test_key().public().as_key())]
 }
 
 const fn region(device_address: u32, physical_address: u64, size: u32, access: Access) -> Region {
@@ -75,6 +77,11 @@ pub const BOARD: Target<'static> = Target {
     default_boot_address: Some(0x8000_0000),
     boot_security: BootSecurity::RunsNonSecure,
     strict_platform_tlvs: false,
+    processor: 0,
+    board: "test-board",
+    security_counter: 0,
+    most_security_counter: u32::MAX,
+    decryption_key: None,
 };
 
 /// Cleared memory that exists where it is written.
@@ -263,14 +270,17 @@ impl<P: Provider<Hasher = SoftwareHasher>> Driver<'_, P> {
         assert!(rest.is_empty());
         assert_eq!(reader.position(), reader.total());
         while reader.verify_segments(&self.provider, &mut self.memory, self.budget)? == Progress::Pending {}
-        let loaded = reader.finish(&self.target, &mut self.memory)?;
+        while reader.decrypt_segments(&self.provider, &self.target, &mut self.memory, self.budget.max(16))?
+            == Progress::Pending
+        {}
+        let loaded = reader.finish(&self.provider, &self.target, &mut self.memory)?;
         Ok((loaded, signer, identity))
     }
 }
 
 /// Loads a container on the test board, trusting one key.
 pub fn load(container: &[u8], key: &OwnedPublicKey) -> Result<Success, Refused> {
-    Driver::new(&[TrustedKey { name: "test", key: key.as_key() }]).load(container)
+    Driver::new(&[TrustedKey::new("test", key.as_key())]).load(container)
 }
 
 /// Believes every signature: for tests of what comes after it.
@@ -279,12 +289,21 @@ pub struct Believer;
 
 impl Provider for Believer {
     type Hasher = SoftwareHasher;
+    type Decryption = SoftwareDecryption;
 
     fn sha256(&self) -> SoftwareHasher {
         Software.sha256()
     }
 
-    fn verify(&self, _: &remoteproc_image::provider::PublicKey<'_>, _: &[u8; 32], _: &[u8]) -> bool {
+    fn supports(&self, _: Algorithm) -> bool {
         true
+    }
+
+    fn verify(&self, _: &PublicKey<'_>, _: &Signed<'_>) -> bool {
+        true
+    }
+
+    fn decryption(&self, key: &CipherKey<'_>) -> Option<SoftwareDecryption> {
+        Software.decryption(key)
     }
 }

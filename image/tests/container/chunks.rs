@@ -46,7 +46,7 @@ fn golden_containers_load_in_pieces_of_every_size() {
     for (file, key) in files {
         let container = vector(file);
         let key = public_key(key);
-        let keys = [TrustedKey { name: "test", key: key.as_key() }];
+        let keys = [TrustedKey::new("test", key.as_key())];
         let whole = load(&container, &key);
         for size in (1..=70).chain([512, 1000, 4095, 4096, 4097, container.len() - 1]) {
             let pieces = [size];

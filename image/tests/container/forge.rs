@@ -10,7 +10,14 @@ pub const IMAGE_TYPE: u32 = 0x04;
 pub const IMAGE_SIZE: u32 = 0x05;
 pub const ENCRYPTION_TYPE: u32 = 0x06;
 pub const HASH_TABLE: u32 = 0x10;
+pub const KEY_INFORMATION: u32 = 0x11;
 pub const ENCRYPTION_TABLE: u32 = 0x12;
+pub const SECURITY_COUNTER: u32 = 0x8001;
+pub const TARGET: u32 = 0x8002;
+pub const RESOURCE_TABLE: u32 = 0x8003;
+pub const KEY_ID: u32 = 0x8004;
+pub const VERSION: u32 = 0x8005;
+pub const COREDUMP: u32 = 0x8006;
 pub const BOOT_ADDRESS: u32 = 0x10001;
 pub const BOOT_SECURITY: u32 = 0x10002;
 

@@ -106,7 +106,7 @@ fn boot_and_table_of_each() {
 #[test]
 fn secure_boot_is_honoured_declined_or_refused() {
     let key = public_key("rsa2048");
-    let keys = [TrustedKey { name: "test", key: key.as_key() }];
+    let keys = [TrustedKey::new("test", key.as_key())];
     let container = vector("05-st-rsa2048-bootaddr-sec.sig");
     let load = |boot_security| {
         let mut driver = Driver::new(&keys);
@@ -121,7 +121,7 @@ fn secure_boot_is_honoured_declined_or_refused() {
 #[test]
 fn any_of_several_keys_may_have_signed() {
     let owned = ["rsa4096", "rsa2048", "p256"].map(public_key);
-    let keys = owned.each_ref().map(|key| TrustedKey { name: "", key: key.as_key() });
+    let keys = owned.each_ref().map(|key| TrustedKey::new("", key.as_key()));
     let signer = |file: &str| Driver::new(&keys).load(&vector(file)).unwrap().signer;
     assert_eq!(signer(RSA_VECTORS[0]).key, 1);
     assert_eq!(signer(RSA_VECTORS[1]).key, 0);

@@ -1,11 +1,12 @@
 //! The machine under the service: a window of memory, processors that obey or fail, and a clock that stands still.
 use super::{Record, Seen};
-use remoteproc_image::provider::{Destination, Fault, Provider, PublicKey};
-use remoteproc_image::software::{Software, SoftwareHasher};
+use remoteproc_image::provider::{Algorithm, CipherKey, Destination, Fault, Provider, PublicKey, Signed};
+use remoteproc_image::software::{Software, SoftwareDecryption, SoftwareHasher};
 use remoteproc_image::target::Region;
 use remoteproc_service::configuration::Board;
 use remoteproc_service::hardware::{
     Boot, DriverError, DriverProgress, Isolation, Machine, Observed, ProcessorDriver, RemoteMemory,
+    SecurityCounter,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -150,6 +151,10 @@ pub struct FakeDriver {
     /// How often an order says Pending before it is carried out.
     slowness: u32,
     pub enforces: bool,
+    /// The security counter, and the highest that fits.
+    pub counter: SecurityCounter,
+    /// The security counter can't be written.
+    pub counter_stuck: bool,
     /// Every release so far.
     pub releases: Vec<Boot>,
     doors: Doors,
@@ -226,6 +231,19 @@ impl ProcessorDriver for FakeDriver {
     fn enforces_isolation(&self) -> bool {
         self.enforces
     }
+
+    fn security_counter(&mut self) -> Result<SecurityCounter, DriverError> {
+        Ok(self.counter)
+    }
+
+    fn raise_security_counter(&mut self, value: u32) -> Result<(), DriverError> {
+        self.seen.borrow_mut().push(Seen::RaiseCounter(self.index, value));
+        if self.counter_stuck {
+            return Err(DriverError);
+        }
+        self.counter.value = value;
+        Ok(())
+    }
 }
 
 /// The software provider, with a count of its signature checks.
@@ -236,14 +254,23 @@ pub struct FakeCrypto {
 
 impl Provider for FakeCrypto {
     type Hasher = SoftwareHasher;
+    type Decryption = SoftwareDecryption;
 
     fn sha256(&self) -> SoftwareHasher {
         Software.sha256()
     }
 
-    fn verify(&self, key: &PublicKey<'_>, digest: &[u8; 32], signature: &[u8]) -> bool {
+    fn supports(&self, algorithm: Algorithm) -> bool {
+        Software.supports(algorithm)
+    }
+
+    fn verify(&self, key: &PublicKey<'_>, signed: &Signed<'_>) -> bool {
         self.checks.set(self.checks.get() + 1);
-        Software.verify(key, digest, signature)
+        Software.verify(key, signed)
+    }
+
+    fn decryption(&self, key: &CipherKey<'_>) -> Option<SoftwareDecryption> {
+        Software.decryption(key)
     }
 }
 
@@ -269,6 +296,8 @@ impl FakeMachine {
             under_way: None,
             slowness: 0,
             enforces: false,
+            counter: SecurityCounter { value: 0, most: 1000 },
+            counter_stuck: false,
             releases: Vec::new(),
             doors: doors.clone(),
             dirty: dirty.clone(),

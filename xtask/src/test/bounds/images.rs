@@ -137,7 +137,8 @@ pub fn heavy(key: &impl SigningKey) -> Result<Vec<u8>> {
         })
         .collect();
     let container = Container::new(Order::Mainline).image(&elf_of(&segments?)?);
-    let plain = container.layout(key.signature_type())?.signed_part(key.signature_length())?.len();
+    let plain =
+        container.layout(key.algorithm().signature_type())?.signed_part(key.signature_length())?.len();
     // Behind a TLV's head, without a pad.
     let room = (MOST_METADATA - plain - key.signature_length() - 8) / 8 * 8;
     Ok(container.key_information(&vec![0x5a; room]).sign(key)?)
