@@ -2,7 +2,7 @@
 //! knows (its memory, its keys, its counter).
 use crate::layout::{Layout, word};
 use crate::memory::Memory;
-use remoteproc_image::provider::{Destination, TrustedKey};
+use remoteproc_image::provider::{CipherKey, Destination, TrustedKey};
 use remoteproc_image::reader::{Loaded, Progress, Reader, Rejection, Segment, Signer};
 use remoteproc_image::software::{Software, SoftwareHasher};
 use remoteproc_image::target::{Access, BootSecurity, Region, Target};
@@ -21,8 +21,10 @@ pub struct Checked {
     pub signer: Signer,
     /// The segments, each with SHA-256 of its memory once loaded, zero fill included.
     pub segments: Vec<(Segment, [u8; 32])>,
-    /// Boot address and resource table.
+    /// Boot address, resource table, security counter.
     pub loaded: Loaded,
+    /// The processor and the board that it is for: nothing and empty for any.
+    pub wanted: (Option<u32>, String),
 }
 
 /// What the check needs besides the file and the key.
@@ -54,11 +56,18 @@ pub fn check(bytes: &[u8], key: &OwnedPublicKey, board: &Board<'_>) -> Result<Ch
     let mut reader = framing(bytes)?;
     let layout = Layout::read(bytes, None);
     let any_memory = layout.as_ref().map(any_memory).unwrap_or_default();
+    let (processor, wanted_board) = layout.as_ref().map(wanted).unwrap_or_default();
     let target = Target {
         regions: if board.regions.is_empty() { &any_memory } else { board.regions },
         default_boot_address: None,
         boot_security: BootSecurity::Honoured,
         strict_platform_tlvs: false,
+        // What the image wants: which board it is for, the board has to know.
+        processor: processor.unwrap_or(0),
+        board: &wanted_board,
+        security_counter: 0,
+        most_security_counter: u32::MAX,
+        decryption_key: board.decryption_key.map(CipherKey::Bytes),
     };
     let provider = Software;
     let mut memory = Memory::default();
@@ -67,9 +76,10 @@ pub fn check(bytes: &[u8], key: &OwnedPublicKey, board: &Board<'_>) -> Result<Ch
     let images = usize::try_from(reader.position()).ok().and_then(|position| bytes.get(position..));
     reader.push(images.unwrap_or_default(), &mut memory)?;
     while reader.verify_segments(&provider, &mut memory, STEP)? == Progress::Pending {}
-    let loaded = reader.finish(&target, &mut memory)?;
+    while reader.decrypt_segments(&provider, &target, &mut memory, STEP)? == Progress::Pending {}
+    let loaded = reader.finish(&provider, &target, &mut memory)?;
     let segments = reader.segments().iter().map(|segment| (*segment, digest(&mut memory, segment))).collect();
-    Ok(Checked { signer, segments, loaded })
+    Ok(Checked { signer, segments, loaded, wanted: (processor, wanted_board) })
 }
 
 /// SHA-256 of what a segment's memory holds.

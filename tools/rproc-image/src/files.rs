@@ -36,6 +36,9 @@ impl Output {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
+        if !directory.is_dir() {
+            bail!("cannot write {}: there is no directory {}", path.display(), directory.display());
+        }
         let mode = if secrecy == Secrecy::Private { 0o600 } else { 0o666 };
         let mut file = Builder::new()
             .prefix(".rproc-image-")

@@ -5,9 +5,9 @@ use crate::failure::{Failure, Report};
 use crate::files::{self, Output, Secrecy};
 use crate::private_key::{algorithm_of, check_type, hex, kind, read_public};
 use crate::recipe::{Recipe, inputs};
-use crate::sign::report;
+use crate::sign::{report, self_check};
 use remoteproc_image::provider::Algorithm;
-use remoteproc_image::write::{Unsigned, WriteError};
+use remoteproc_image::write::{P256Key, Unsigned, WriteError};
 use remoteproc_refusal::Refusal;
 use serde_json::json;
 use sha2::{Digest, Sha384};
@@ -35,6 +35,9 @@ pub fn tbs(arguments: &TbsArguments) -> Result<Report, Failure> {
     check_type(&key, arguments.recipe.key_type)?;
     let algorithm = algorithm_of(&key, arguments.recipe.algorithm())?;
     let recipe = Recipe::read(&arguments.recipe, &key)?;
+    if !arguments.recipe.no_check {
+        rehearse(&recipe, arguments)?;
+    }
     let unsigned = recipe.container.to_be_signed(&key, algorithm).map_err(|error| recipe.refuse(error))?;
     let (bytes_path, digest_path) = (beside(&arguments.out, ".tbs"), beside(&arguments.out, ".digest"));
     let digest = digest(&unsigned);
@@ -79,6 +82,19 @@ pub fn tbs(arguments: &TbsArguments) -> Result<Report, Failure> {
     Ok(Report { text, json })
 }
 
+/// Refuses what the partition would refuse, before somebody walks to the hardware to have it signed: the same container, signed
+/// with a key that is good for nothing else.
+fn rehearse(recipe: &Recipe, arguments: &TbsArguments) -> Result<(), Failure> {
+    let key = P256Key::from_secret(&[1; 32])?;
+    let mut container = recipe.container.clone();
+    if arguments.recipe.key_id {
+        container = container.key_id(&key.public().id());
+    }
+    let bytes = container.sign(&key).map_err(|error| recipe.refuse(error))?;
+    let decryption_key = recipe.encryption_key.as_ref().map(|key| key.as_slice());
+    self_check(&bytes, key.public(), decryption_key, &arguments.out)
+}
+
 /// Runs `attach`.
 pub fn attach(arguments: &AttachArguments) -> Result<Report, Failure> {
     let key = read_public(&arguments.key, &arguments.passphrase)?;
@@ -104,16 +120,11 @@ pub fn attach(arguments: &AttachArguments) -> Result<Report, Failure> {
     // Encrypted segments can't be looked into here, and need not be: `verify --enc_key` does.
     match crate::check::check(&bytes, &key, &Board::default()) {
         Ok(_) => {}
-        Err(rejection) if is_about_encryption(rejection.refusal) => {}
+        Err(rejection) if rejection.refusal == Refusal::NoDecryptionKey => {}
         Err(rejection) => return Err(Failure::rejected(&arguments.input, rejection, None)),
     }
     files::write(&arguments.out, &bytes, &inputs)?;
     Ok(report("signed", &arguments.out, &bytes, &key, unsigned.algorithm().name()))
-}
-
-/// The image needs a key that `attach` does not have.
-fn is_about_encryption(refusal: Refusal) -> bool {
-    refusal == Refusal::EncryptionUnsupported
 }
 
 /// A sentence with its capital and full stop.

@@ -54,6 +54,20 @@ pub fn run(arguments: &VerifyArguments) -> Result<Report, Failure> {
         }
         None => text.push_str("  no resource table\n"),
     }
+    if loaded.encrypted {
+        let dumps = if loaded.coredump_allowed { "allowed" } else { "denied" };
+        let _ = writeln!(text, "  encrypted; dumps of its memory are {dumps}");
+    }
+    if loaded.security_counter > 0 {
+        let _ = writeln!(text, "  security counter {}", loaded.security_counter);
+    }
+    let (processor, board) = &checked.wanted;
+    if let Some(processor) = processor {
+        let _ = writeln!(text, "  only for processor {processor}");
+    }
+    if !board.is_empty() {
+        let _ = writeln!(text, "  only for board {board:?}");
+    }
     let segments: Vec<_> = checked
         .segments
         .iter()
@@ -79,6 +93,10 @@ pub fn run(arguments: &VerifyArguments) -> Result<Report, Failure> {
         "resource_table": loaded.resource_table.map(|table| json!({
             "da": format!("{:#x}", table.device_address), "size": table.size
         })),
+        "security_counter": loaded.security_counter,
+        "target": json!({ "processor": processor, "board": board }),
+        "encrypted": loaded.encrypted,
+        "coredump_allowed": loaded.coredump_allowed,
     });
     Ok(Report { text, json })
 }
