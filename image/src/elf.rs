@@ -4,9 +4,11 @@
 //! The file's program headers have to be the signed entries, in order. A signed entry that is not PT_LOAD may be missing from
 //! the container's last image (which takes all entries that are left): it loads nothing, so nothing is lost. Earlier images
 //! have exactly as many entries as program headers. No other header is allowed, and no PT_LOAD may be missing.
-use crate::format::{
-    ELF_HEADER_SIZE, ELF_IDENT, PROGRAM_HEADER_SIZE, PT_LOAD, RawElfHeader, SECTION_HEADER_SIZE,
-};
+//!
+//! Of an encrypted image the table holds the PT_LOAD headers only, then as many zero entries as there are other headers. Those are
+//! not signed; they load nothing.
+use crate::elf_header::{Header, header_size, program_header};
+use crate::format::{ELF_HEADER_SIZE, ELF64_HEADER_SIZE, ELF64_IDENT, PROGRAM_HEADER64_SIZE, PT_LOAD};
 use crate::metadata::Metadata;
 use crate::pieces::{Record, overlap, wide};
 use crate::plan::Plan;
@@ -15,7 +17,7 @@ use crate::rejection::Rejection;
 use crate::sections::{Defect, Sections, TableHint};
 use core::ops::Range;
 use remoteproc_refusal::Refusal;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
 /// What is needed of a checked ELF header.
 struct Layout {
@@ -35,10 +37,13 @@ pub struct Elf {
     /// Bytes taken.
     taken: u32,
     /// The image's first bytes, until the ELF header is complete.
-    head: [u8; ELF_HEADER_SIZE],
+    head: [u8; ELF64_HEADER_SIZE],
     layout: Option<Layout>,
+    /// The file is one of 64 bits. Not in the layout: there the compiler would use it to say that there is no layout, with a byte
+    /// that is not zero.
+    wide: bool,
     /// The program header that is being taken.
-    program_header: Record<PROGRAM_HEADER_SIZE>,
+    program_header: Record<PROGRAM_HEADER64_SIZE>,
     /// Index in the signed table of the entry that it may be the first to match.
     next_entry: usize,
     sections: Sections,
@@ -52,8 +57,9 @@ impl Elf {
             start: 0,
             size: 0,
             taken: 0,
-            head: [0; ELF_HEADER_SIZE],
+            head: [0; ELF64_HEADER_SIZE],
             layout: None,
+            wide: false,
             program_header: Record::new(),
             next_entry: 0,
             sections: Sections::new(),
@@ -67,9 +73,8 @@ impl Elf {
         self.size = size;
         self.taken = 0;
         self.layout = None;
-        self.program_header.reset();
         self.next_entry = 0;
-        self.sections.begin(0, 0..0, 0);
+        self.sections.begin(0, 0..0, 0, false);
     }
 
     /// Bytes that the image still lacks.
@@ -92,26 +97,40 @@ impl Elf {
         destination: &mut D,
     ) -> Result<(), Rejection> {
         let mut bytes = bytes;
-        if self.layout.is_none() {
+        while self.layout.is_none() {
             // Segments may begin inside the ELF header: its bytes are kept until it is known where they go.
+            let wanted = self.header_size();
             let filled = self.taken as usize;
-            let rest = self.head.get_mut(filled..).unwrap_or_default();
+            let rest = self.head.get_mut(filled..wanted).unwrap_or_default();
             let count = rest.len().min(bytes.len());
             let (now, later) = bytes.split_at_checked(count).unwrap_or((bytes, &[]));
             rest.get_mut(..count).unwrap_or_default().copy_from_slice(now);
             bytes = later;
             self.advance(count);
-            if (self.taken as usize) < ELF_HEADER_SIZE {
+            if (self.taken as usize) < wanted {
                 return Ok(());
+            }
+            if self.header_size() > wanted {
+                // It is a file of 64 bits, whose header is longer.
+                if (self.size as usize) < ELF64_HEADER_SIZE {
+                    return Err(Rejection::at(Refusal::ElfMalformed, self.start));
+                }
+                continue;
             }
             self.read_header(first_entry, metadata, plan)?;
             let head = self.head;
-            self.take(&head, 0, metadata, plan, destination)?;
+            self.take(head.get(..wanted).unwrap_or_default(), 0, metadata, plan, destination)?;
         }
         let offset = self.taken;
         self.take(bytes, offset, metadata, plan, destination)?;
         self.advance(bytes.len());
         Ok(())
+    }
+
+    /// Bytes of the ELF header, as far as is known.
+    fn header_size(&self) -> usize {
+        let wide = self.taken as usize >= ELF_HEADER_SIZE && self.head.starts_with(&ELF64_IDENT);
+        if wide { ELF64_HEADER_SIZE } else { ELF_HEADER_SIZE }
     }
 
     fn advance(&mut self, count: usize) {
@@ -131,57 +150,59 @@ impl Elf {
         plan: &mut Plan,
     ) -> Result<(), Rejection> {
         let malformed = Rejection::at(Refusal::ElfMalformed, self.start);
-        let header = RawElfHeader::read_from_bytes(&self.head).map_err(|_| malformed)?;
-        if !header.ident.starts_with(&ELF_IDENT) {
+        let header = Header::read(&self.head).ok_or(malformed)?;
+        let program_header_count = header.program_header_count;
+        if program_header_count != 0 && header.program_header_size != header.own_program_header_size() {
             return Err(malformed);
         }
-        let program_header_count = header.program_header_count.get();
-        if program_header_count != 0 && usize::from(header.program_header_size.get()) != PROGRAM_HEADER_SIZE {
-            return Err(malformed);
-        }
-        let program_headers = self
-            .window(header.program_headers_offset.get(), program_header_count, PROGRAM_HEADER_SIZE)
-            .ok_or(Rejection::at(Refusal::ProgramHeadersOutside, self.place(28)))?;
+        let [of_headers, of_sections, of_count] = header.places().map(|offset| self.place(offset));
+        let program_headers = header
+            .window(
+                header.program_headers_offset,
+                program_header_count,
+                header.program_header_size,
+                self.size,
+            )
+            .ok_or(Rejection::at(Refusal::ProgramHeadersOutside, of_headers))?;
 
-        let section_count = header.section_header_count.get();
-        let name_section = header.name_section.get();
-        let sections_malformed = Rejection::at(Refusal::SectionHeadersMalformed, self.place(32));
+        // A signed TLV outweighs the section headers: then nothing in them can be wrong.
+        let section_count = if plan.signed_table.is_some() { 0 } else { header.section_header_count };
+        let name_section = header.name_section;
+        let sections_malformed = Rejection::at(Refusal::SectionHeadersMalformed, of_sections);
         let section_headers = if section_count == 0 {
             0..0
         } else {
-            if usize::from(header.section_header_size.get()) != SECTION_HEADER_SIZE
-                || name_section >= section_count
-            {
+            let size = header.section_header_size;
+            if size != header.own_section_header_size() || name_section >= section_count {
                 return Err(sections_malformed);
             }
-            self.window(header.section_headers_offset.get(), section_count, SECTION_HEADER_SIZE)
+            header
+                .window(header.section_headers_offset, section_count, size, self.size)
                 .ok_or(sections_malformed)?
         };
 
         let end = first_entry.saturating_add(program_header_count.into());
+        let mismatch = Rejection::at(Refusal::ProgramHeadersMismatch, of_count);
         if end > plan.table_count() {
-            return Err(Rejection::at(Refusal::ProgramHeadersMismatch, self.place(44)));
+            return Err(mismatch);
         }
         let is_last = usize::from(self.image).saturating_add(1) >= plan.image_sizes.len();
         let entries = first_entry..if is_last { plan.table_count() } else { end };
         plan.assign(metadata, self.image, entries.clone(), self.start, self.size)?;
         self.next_entry = first_entry;
         if program_header_count == 0 && loads(&entries, metadata, plan) {
-            return Err(Rejection::at(Refusal::SegmentNotInFile, self.place(44)));
+            return Err(Rejection::at(Refusal::SegmentNotInFile, of_count));
         }
-        self.sections.begin(self.size, section_headers, name_section);
+        if plan.encrypted && entries.end != end {
+            // The zero entries count the headers that are not signed: there may not be fewer.
+            let lost = loads(&(end..entries.end), metadata, plan);
+            return Err(if lost { Rejection::at(Refusal::SegmentNotInFile, of_count) } else { mismatch });
+        }
+        self.sections.begin(self.size, section_headers, name_section, header.wide);
+        self.program_header.reset(header.own_program_header_size().into());
+        self.wide = header.wide;
         self.layout = Some(Layout { program_headers, entries });
         Ok(())
-    }
-
-    /// `count` records of `step` bytes at an offset, if they lie in the image.
-    fn window(&self, offset: u32, count: u16, step: usize) -> Option<Range<u32>> {
-        let bytes = u32::from(count).checked_mul(u32::try_from(step).ok()?)?;
-        if bytes == 0 {
-            return Some(0..0);
-        }
-        let end = offset.checked_add(bytes).filter(|end| *end <= self.size)?;
-        Some(offset..end)
     }
 
     /// Bytes of the image at an offset, the ELF header known.
@@ -245,19 +266,23 @@ impl Elf {
         let Some((mut part, at)) = overlap(bytes, offset.into(), wide(&window)) else { return Ok(()) };
         let end = window.start.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
         let end = end.saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
+        let size = header_size(self.wide);
         while let Some(header) = self.program_header.fill(&mut part) {
             let shows = end.saturating_sub(u32::try_from(part.len()).unwrap_or(u32::MAX));
-            let at = shows.saturating_sub(PROGRAM_HEADER_SIZE as u32);
+            let at = shows.saturating_sub(size);
             let defect = |refusal| Defect { shows, at, refusal };
-            loop {
+            let header =
+                program_header(&header, self.wide).ok_or(defect(Refusal::ProgramHeadersMismatch))?;
+            // Of an encrypted image only what is loaded is signed.
+            while !plan.encrypted || header.kind.get() == PT_LOAD {
                 let index = self.next_entry;
                 let signed = plan.program_header(metadata, index).filter(|_| layout.entries.contains(&index));
                 let signed = signed.ok_or(defect(Refusal::ProgramHeadersMismatch))?;
                 self.next_entry = index.saturating_add(1);
-                if *signed.as_bytes() == header {
+                if signed.as_bytes() == header.as_bytes() {
                     break;
                 }
-                if signed.kind.get() == PT_LOAD {
+                if plan.encrypted || signed.kind.get() == PT_LOAD {
                     return Err(defect(Refusal::ProgramHeadersMismatch));
                 }
             }

@@ -11,10 +11,14 @@
 //! | `container` | decodes header and TLVs, on that copy |
 //! | `signature` | finds the trusted key that signed |
 //! | `plan` | the signed table becomes segments; all rules about them |
+//! | `own` | this project's own TLVs |
+//! | `elf_header` | headers of ELF files of 32 and 64 bits |
 //! | `elf` | one image's bytes in file order: segments out, program headers compared |
 //! | `sections` | finds the resource table's section meanwhile |
 //! | `pieces` | windows and records in a stream of pieces |
 //! | `verification` | hashes segments where they were loaded |
+//! | `decryption` | decrypts segments where they were loaded, once all hashes matched |
+//! | `table` | where a resource table may lie |
 //! | `resource_table` | validates a resource table where it was loaded |
 //! | [`reader`] | drives all of it, resumable at every byte |
 //! | `public_key` | algorithms, public keys as DER, their ids, who is trusted |
@@ -39,9 +43,12 @@
 #[cfg(feature = "software")]
 mod cipher;
 mod container;
+mod decryption;
 mod elf;
+mod elf_header;
 mod format;
 mod metadata;
+mod own;
 mod pieces;
 mod plan;
 pub mod provider;
@@ -53,6 +60,7 @@ mod sections;
 mod signature;
 #[cfg(feature = "software")]
 pub mod software;
+mod table;
 pub mod target;
 mod verification;
 #[cfg(feature = "write")]

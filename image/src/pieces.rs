@@ -1,32 +1,35 @@
 //! Pieces of a stream: what of them lies in a window, and records put together from them.
 use core::ops::Range;
 
-/// One record of a table, put together from pieces.
-pub struct Record<const SIZE: usize> {
-    bytes: [u8; SIZE],
+/// One record of a table, put together from pieces. Records of a table have one size, at most `MOST` bytes.
+pub struct Record<const MOST: usize> {
+    bytes: [u8; MOST],
+    size: usize,
     filled: usize,
 }
 
-impl<const SIZE: usize> Record<SIZE> {
-    /// Nothing taken.
+impl<const MOST: usize> Record<MOST> {
+    /// Nothing taken, and no size known: it takes nothing. All zeros, like everything in an idle reader.
     pub const fn new() -> Self {
-        Self { bytes: [0; SIZE], filled: 0 }
+        Self { bytes: [0; MOST], size: 0, filled: 0 }
     }
 
-    /// Forgets what was taken.
-    pub const fn reset(&mut self) {
+    /// Forgets what was taken, and expects records of a size.
+    pub const fn reset(&mut self, size: usize) {
         self.filled = 0;
+        self.size = size;
     }
 
-    /// Takes what it lacks from the front of `part`; yields the record when it is complete, and starts the next one.
-    pub fn fill(&mut self, part: &mut &[u8]) -> Option<[u8; SIZE]> {
-        let rest = self.bytes.get_mut(self.filled..)?;
+    /// Takes what it lacks from the front of `part`; yields the record when it is complete, in the first bytes of what is
+    /// returned, and starts the next one.
+    pub fn fill(&mut self, part: &mut &[u8]) -> Option<[u8; MOST]> {
+        let rest = self.bytes.get_mut(self.filled..self.size).filter(|rest| !rest.is_empty())?;
         let count = rest.len().min(part.len());
         let (now, later) = part.split_at_checked(count)?;
         rest.get_mut(..count)?.copy_from_slice(now);
         *part = later;
         self.filled = self.filled.saturating_add(count);
-        if self.filled < SIZE {
+        if self.filled < self.size {
             return None;
         }
         self.filled = 0;

@@ -3,8 +3,12 @@
 //! The file's own program headers have no say here. They only tell, later, which image an entry of the signed table belongs
 //! to, and must be the same bytes.
 use crate::container::{Tlv, first};
-use crate::format::{self, ELF_HEADER_SIZE, PF_X, PT_LOAD, ProgramHeader, TABLE_ENTRY_SIZE, TableEntry};
+use crate::format::{
+    self, BLOCK_SIZE, ELF_HEADER_SIZE, ENCRYPTED_ENTRY_SIZE, PF_X, PT_LOAD, ProgramHeader, TABLE_ENTRY_SIZE,
+    TableEntry,
+};
 use crate::metadata::Metadata;
+use crate::own::{self, OwnTlvs, SignedTable};
 use crate::rejection::Rejection;
 use crate::target::{Access, BootSecurity, Target};
 use core::ops::Range;
@@ -47,6 +51,14 @@ pub struct Plan {
     table_offset: u64,
     /// Entries of the signed table.
     table_count: usize,
+    /// The segments are encrypted: the table is an ENCTABLE.
+    pub encrypted: bool,
+    /// Where the resource table is, if the signer says so.
+    pub signed_table: Option<SignedTable>,
+    /// The image's security counter.
+    pub security_counter: u32,
+    /// Its memory may be read for a dump.
+    pub coredump: bool,
     /// What is loaded, in the order of the signed table.
     segments: Vec<Segment, MAX_PROGRAM_HEADERS>,
     /// For each segment its index in the signed table.
@@ -66,6 +78,10 @@ impl Plan {
             image_sizes: Vec::new(),
             table_offset: 0,
             table_count: 0,
+            encrypted: false,
+            signed_table: None,
+            security_counter: 0,
+            coredump: false,
             segments: Vec::new(),
             entries: Vec::new(),
             current: 0..0,
@@ -79,6 +95,10 @@ impl Plan {
         self.image_sizes.clear();
         self.table_offset = 0;
         self.table_count = 0;
+        self.encrypted = false;
+        self.signed_table = None;
+        self.security_counter = 0;
+        self.coredump = false;
         self.segments.clear();
         self.entries.clear();
         self.current = 0..0;
@@ -100,14 +120,20 @@ impl Plan {
     pub fn make(&mut self, metadata: &Metadata, target: &Target<'_>) -> Result<(), Rejection> {
         self.reset();
         check_tlvs(metadata, target)?;
+        self.encrypted = is_encrypted(metadata, target)?;
+        self.plan_own(metadata, target)?;
         self.plan_images(metadata)?;
-        let table = self.find_table(metadata)?;
+        self.find_table(metadata)?;
         let boot_address = word(metadata, format::TLV_BOOT_ADDRESS, Refusal::BootAddressMalformed)?;
         let boot_security = word(metadata, format::TLV_BOOT_SECURITY, Refusal::BootSecurityMalformed)?;
-        for (index, entry) in table.iter().enumerate() {
-            let offset = entry_offset(self.table_offset, index);
-            self.plan_segment(&entry.program_header, index, target)
-                .map_err(|refusal| Rejection::at(refusal, offset))?;
+        for index in 0..self.table_count {
+            let offset = self.entry_offset(index);
+            let reject = |refusal| Rejection::at(refusal, offset);
+            let entry = entry_at(metadata, offset).ok_or(reject(Refusal::TlvMalformed))?;
+            if self.encrypted {
+                self.check_encrypted(metadata, offset, &entry.program_header).map_err(reject)?;
+            }
+            self.plan_segment(&entry.program_header, index, target).map_err(reject)?;
         }
         if self.segments.is_empty() {
             return Err(Rejection::at(Refusal::NothingToLoad, self.table_offset));
@@ -137,11 +163,12 @@ impl Plan {
         if types.value.len() != images {
             return Err(Rejection::at(Refusal::ImageTypeMalformed, types.offset));
         }
-        if types.value.contains(&format::IMAGE_ENCRYPTED_ELF) {
-            return Err(Rejection::at(Refusal::EncryptionUnsupported, types.value_offset()));
-        }
-        if types.value.iter().any(|kind| *kind != format::IMAGE_ELF) {
+        let known = [format::IMAGE_ELF, format::IMAGE_ENCRYPTED_ELF];
+        if types.value.iter().any(|kind| !known.contains(kind)) {
             return Err(Rejection::at(Refusal::ImageTypeUnknown, types.value_offset()));
+        }
+        if types.value.iter().any(|kind| (*kind == format::IMAGE_ENCRYPTED_ELF) != self.encrypted) {
+            return Err(Rejection::at(Refusal::EncryptionMixed, types.value_offset()));
         }
         let sizes = present(first(&tlvs, format::TLV_IMAGE_SIZE), Refusal::ImageSizeMissing)?;
         let malformed = Rejection::at(Refusal::ImageSizeMalformed, sizes.offset);
@@ -162,17 +189,70 @@ impl Plan {
         Ok(())
     }
 
-    /// Finds HASHTABLE and remembers where it is.
-    fn find_table<'a>(&mut self, metadata: &'a Metadata) -> Result<&'a [TableEntry], Rejection> {
-        let table = present(first(&metadata.tlvs(), format::TLV_HASH_TABLE), Refusal::HashTableMissing)?;
-        let entries = <[TableEntry]>::ref_from_bytes(table.value)
-            .map_err(|_| Rejection::at(Refusal::HashTableMalformed, table.offset))?;
-        if entries.len() > MAX_PROGRAM_HEADERS {
+    /// Finds HASHTABLE or ENCTABLE and remembers where it is.
+    fn find_table(&mut self, metadata: &Metadata) -> Result<(), Rejection> {
+        let tlvs = metadata.tlvs();
+        let hashes = first(&tlvs, format::TLV_HASH_TABLE);
+        let encrypted = first(&tlvs, format::TLV_ENCRYPTION_TABLE);
+        let (own, other, missing, malformed) = if self.encrypted {
+            (encrypted, hashes, Refusal::EncryptionTableMissing, Refusal::EncryptionTableMalformed)
+        } else {
+            (hashes, encrypted, Refusal::HashTableMissing, Refusal::HashTableMalformed)
+        };
+        if let Some(other) = other {
+            return Err(Rejection::at(Refusal::EncryptionMixed, other.offset));
+        }
+        let table = present(own, missing)?;
+        let entry_size = self.entry_size();
+        if !table.value.len().is_multiple_of(entry_size) {
+            return Err(Rejection::at(malformed, table.offset));
+        }
+        let count = table.value.len().checked_div(entry_size).unwrap_or_default();
+        if count > MAX_PROGRAM_HEADERS {
             return Err(Rejection::at(Refusal::TooManySegments, table.offset));
         }
         self.table_offset = table.value_offset();
-        self.table_count = entries.len();
-        Ok(entries)
+        self.table_count = count;
+        Ok(())
+    }
+
+    /// An ENCTABLE holds PT_LOAD entries of whole blocks, and zeros that count the other program headers.
+    fn check_encrypted(
+        &self,
+        metadata: &Metadata,
+        offset: u64,
+        header: &ProgramHeader,
+    ) -> Result<(), Refusal> {
+        let bytes = metadata.range(offset, offset.saturating_add(ENCRYPTED_ENTRY_SIZE as u64));
+        if header.kind.get() != PT_LOAD && bytes.iter().any(|byte| *byte != 0) {
+            return Err(Refusal::EncryptionTableMalformed);
+        }
+        if header.file_size.get() % BLOCK_SIZE as u32 != 0 {
+            return Err(Refusal::EncryptedSegmentSize);
+        }
+        Ok(())
+    }
+
+    /// The own TLVs, as far as they say whether and how the image may be loaded here.
+    fn plan_own(&mut self, metadata: &Metadata, target: &Target<'_>) -> Result<(), Rejection> {
+        let OwnTlvs { security_counter, target: wanted, resource_table, coredump, .. } = own::read(metadata)?;
+        let fits = wanted.is_none_or(|wanted| {
+            let board = wanted.board.is_empty() || wanted.board == target.board;
+            wanted.processor.is_none_or(|processor| processor == target.processor) && board
+        });
+        if !fits {
+            return Err(Rejection::whole(Refusal::TargetMismatch));
+        }
+        self.security_counter = security_counter.unwrap_or(0);
+        if self.security_counter < target.security_counter {
+            return Err(Rejection::whole(Refusal::CounterTooLow));
+        }
+        if self.security_counter > target.most_security_counter {
+            return Err(Rejection::whole(Refusal::CounterTooHigh));
+        }
+        self.signed_table = resource_table;
+        self.coredump = !self.encrypted || coredump == Some(true);
+        Ok(())
     }
 
     /// One entry of the signed table: nothing if it loads nothing, else a segment that keeps all rules.
@@ -284,10 +364,11 @@ impl Plan {
         let before =
             |limit: usize| self.entries.iter().take_while(|entry| usize::from(**entry) < limit).count();
         self.current = before(entries.start)..before(entries.end);
+        let (table, entry_size) = (self.table_offset, self.entry_size());
         let indices = self.entries.get(self.current.clone()).unwrap_or_default();
         let segments = self.segments.get_mut(self.current.clone()).unwrap_or_default();
         for (segment, index) in segments.iter_mut().zip(indices) {
-            let place = entry_offset(self.table_offset, usize::from(*index));
+            let place = entry_offset(table, entry_size, usize::from(*index));
             let outside = Rejection::at(Refusal::SegmentOutsideImage, place);
             let entry = entry_at(metadata, place).ok_or(outside)?;
             let offset = u64::from(entry.program_header.offset.get());
@@ -311,19 +392,37 @@ impl Plan {
         if index >= self.table_count {
             return None;
         }
-        Some(&entry_at(metadata, entry_offset(self.table_offset, index))?.program_header)
+        Some(&entry_at(metadata, self.entry_offset(index))?.program_header)
+    }
+
+    /// Bytes of an entry of the signed table.
+    const fn entry_size(&self) -> usize {
+        if self.encrypted { ENCRYPTED_ENTRY_SIZE } else { TABLE_ENTRY_SIZE }
+    }
+
+    /// Container offset of an entry of the signed table.
+    const fn entry_offset(&self, index: usize) -> u64 {
+        entry_offset(self.table_offset, self.entry_size(), index)
+    }
+
+    /// The initialization vector of an encrypted segment, by its index in [`Self::segments`].
+    pub fn vector(&self, metadata: &Metadata, segment: usize) -> Option<[u8; BLOCK_SIZE]> {
+        let index = usize::from(*self.entries.get(segment)?);
+        let offset = self.entry_offset(index).saturating_add(TABLE_ENTRY_SIZE as u64);
+        let bytes = metadata.range(offset, offset.saturating_add(BLOCK_SIZE as u64));
+        bytes.try_into().ok().filter(|_| self.encrypted)
     }
 
     /// The signed digest of a segment, by its index in [`Self::segments`].
     pub fn digest<'a>(&self, metadata: &'a Metadata, segment: usize) -> Option<&'a [u8; 32]> {
         let index = usize::from(*self.entries.get(segment)?);
-        Some(&entry_at(metadata, entry_offset(self.table_offset, index))?.digest)
+        Some(&entry_at(metadata, self.entry_offset(index))?.digest)
     }
 }
 
-/// Container offset of an entry of the signed table.
-fn entry_offset(table_offset: u64, index: usize) -> u64 {
-    table_offset.saturating_add(index.saturating_mul(TABLE_ENTRY_SIZE) as u64)
+/// Container offset of an entry of a table.
+const fn entry_offset(table_offset: u64, entry_size: usize, index: usize) -> u64 {
+    table_offset.saturating_add(index.saturating_mul(entry_size) as u64)
 }
 
 /// The signed entry at a container offset.
@@ -332,7 +431,7 @@ fn entry_at(metadata: &Metadata, offset: u64) -> Option<&TableEntry> {
     TableEntry::ref_from_bytes(bytes).ok()
 }
 
-/// What concerns the TLVs as a whole: their framing, the hash, encryption, and platform TLVs that nobody knows.
+/// What concerns the TLVs as a whole: their framing, the hash, and platform TLVs that nobody knows.
 fn check_tlvs(metadata: &Metadata, target: &Target<'_>) -> Result<(), Rejection> {
     let tlvs = metadata.tlvs();
     for tlv in tlvs.clone() {
@@ -350,12 +449,19 @@ fn check_tlvs(metadata: &Metadata, target: &Target<'_>) -> Result<(), Rejection>
             _ => return Err(Rejection::at(Refusal::HashTypeMissing, hash.offset)),
         }
     }
-    for kind in [format::TLV_ENCRYPTION_TYPE, format::TLV_ENCRYPTION_TABLE] {
-        if let Some(encryption) = first(&tlvs, kind) {
-            return Err(Rejection::at(Refusal::EncryptionUnsupported, encryption.offset));
-        }
-    }
     Ok(())
+}
+
+/// Tells whether the image is encrypted, by a cipher that is known and with a key that the platform has.
+fn is_encrypted(metadata: &Metadata, target: &Target<'_>) -> Result<bool, Rejection> {
+    let Some(cipher) = first(&metadata.tlvs(), format::TLV_ENCRYPTION_TYPE) else { return Ok(false) };
+    if *cipher.value != [format::ENCRYPTION_AES_CBC] {
+        return Err(Rejection::at(Refusal::EncryptionTypeUnknown, cipher.offset));
+    }
+    if target.decryption_key.is_none() {
+        return Err(Rejection::at(Refusal::NoDecryptionKey, cipher.offset));
+    }
+    Ok(true)
 }
 
 /// A TLV that has to be there and not to be empty.

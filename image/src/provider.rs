@@ -36,6 +36,16 @@ pub enum CipherKey<'a> {
     Slot(u32),
 }
 
+impl core::fmt::Debug for CipherKey<'_> {
+    /// Never the key.
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Bytes(key) => write!(formatter, "Bytes({} bytes)", key.len()),
+            Self::Slot(slot) => write!(formatter, "Slot({slot})"),
+        }
+    }
+}
+
 /// AES-CBC decryption with one key. The key is wiped when this is dropped.
 pub trait BlockDecryption {
     /// Decrypts whole blocks of 16 bytes in place. `chain`: the ciphertext block before them, or the initialization vector.

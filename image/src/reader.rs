@@ -2,32 +2,36 @@
 //!
 //! The order of the calls is [`Reader::begin`], [`Reader::push_metadata`] until [`Reader::metadata_complete`],
 //! [`Reader::authenticate`], [`Reader::plan`], [`Reader::push`] until [`Reader::is_complete`],
-//! [`Reader::verify_segments`] until [`Progress::Done`], [`Reader::finish`]. Another order is refused with
+//! [`Reader::verify_segments`] until [`Progress::Done`], [`Reader::decrypt_segments`] until [`Progress::Done`] (at once for a plain
+//! image, which may leave it out), [`Reader::finish`]. Another order is refused with
 //! `CALL_OUT_OF_ORDER`. After a refusal every call answers the same refusal, until `begin` or `reset`.
 //!
 //! Where the format leaves a choice: TLVs are read up to the header's exact TLV length; the first TLV of a type counts; a TLV
 //! that does not fit its area is refused once the signature verified (before that it only ends the search for SIGNTYPE); an
 //! absent HASHTYPE means SHA-256; a resource table is optional.
 //!
-//! **The section headers are not signed.** Whoever passes the file on can hide the resource table, or name another piece of an
+//! **The section headers are not signed**, unless the image has the TLV RESOURCE_TABLE, which outweighs them. Whoever passes the file on can hide the resource table, or name another piece of an
 //! authenticated, shared segment that is a valid table; they can change no byte that is loaded, nor where it is loaded.
+use crate::decryption::Decryption;
 use crate::elf::Elf;
-use crate::format::{HEADER_SIZE, PF_X};
+use crate::format::HEADER_SIZE;
 use crate::metadata::Metadata;
 use crate::plan::Plan;
 use crate::provider::{Destination, Hasher, Provider, TrustedKey};
 use crate::sections::TableHint;
-use crate::target::{Access, BootSecurity, Target};
+use crate::target::{BootSecurity, Target};
 use crate::verification::Verification;
-use crate::{resource_table, signature};
+use crate::{own, signature, table};
 use remoteproc_refusal::Refusal;
 
 pub use crate::metadata::MAX_METADATA;
+pub use crate::own::{ImageTarget, OwnTlvs, SignedTable};
 pub use crate::plan::{BOOT_ALIGNMENT, MAX_IMAGES, MAX_PROGRAM_HEADERS, Segment};
 pub use crate::rejection::Rejection;
 pub use crate::resource_table::MAX_ENTRIES as MAX_RESOURCE_TABLE_ENTRIES;
 pub use crate::sections::{MAX_NAMES, MAX_SECTIONS};
 pub use crate::signature::Signer;
+pub use crate::table::MAX_SIGNED_TABLE;
 pub use crate::verification::Progress;
 
 /// A resource table, found and checked.
@@ -53,6 +57,12 @@ pub struct Loaded {
     pub secure_declined: bool,
     /// Where the resource table is, if the image has one.
     pub resource_table: Option<ResourceTable>,
+    /// The image's security counter; 0 if it has none.
+    pub security_counter: u32,
+    /// The image came encrypted.
+    pub encrypted: bool,
+    /// The processor's memory may be read for a dump: it is plain, or the signer allows it.
+    pub coredump_allowed: bool,
 }
 
 /// Where a load stands.
@@ -66,6 +76,7 @@ enum Stage {
     Authenticated,
     Planned,
     Complete,
+    Hashed,
     Verified,
     Finished,
     Failed(Rejection),
@@ -88,6 +99,7 @@ pub struct Reader<H: Hasher> {
     /// What section headers said.
     table: Option<TableHint>,
     verification: Verification<H>,
+    decryption: Decryption,
 }
 
 impl<H: Hasher> Default for Reader<H> {
@@ -111,6 +123,7 @@ impl<H: Hasher> Reader<H> {
             entries_used: 0,
             table: None,
             verification: Verification::new(),
+            decryption: Decryption::new(),
         }
     }
 
@@ -126,6 +139,7 @@ impl<H: Hasher> Reader<H> {
         self.entries_used = 0;
         self.table = None;
         self.verification = Verification::new();
+        self.decryption = Decryption::new();
     }
 
     /// Starts a container of `total` bytes. Allowed at any time; what was before is forgotten.
@@ -288,7 +302,7 @@ impl<H: Hasher> Reader<H> {
     /// Tells whether the last byte of the container has been taken.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
-        matches!(self.stage, Stage::Complete | Stage::Verified | Stage::Finished)
+        matches!(self.stage, Stage::Complete | Stage::Hashed | Stage::Verified | Stage::Finished)
     }
 
     /// Hashes the loaded segments where they are, at most `budget` bytes in this call. The normal world must not be able to
@@ -302,30 +316,75 @@ impl<H: Hasher> Reader<H> {
         destination: &mut D,
         budget: usize,
     ) -> Result<Progress, Rejection> {
-        if self.stage == Stage::Verified {
+        if matches!(self.stage, Stage::Hashed | Stage::Verified) {
             return Ok(Progress::Done);
         }
         self.expect(Stage::Complete)?;
         let result = self.verification.go_on(provider, destination, budget, &self.plan, &self.metadata);
+        if result == Ok(Progress::Done) {
+            self.stage = if self.plan.encrypted { Stage::Hashed } else { Stage::Verified };
+        }
+        self.settle(result)
+    }
+
+    /// Decrypts the loaded segments of an encrypted image where they are, at most `budget` bytes in this call, in whole blocks of
+    /// 16. Every segment's ciphertext has matched its hash by then. `target` is the one of [`Self::plan`].
+    ///
+    /// # Errors
+    /// `ENCRYPTION_UNSUPPORTED` if the provider can't decrypt with the target's key, `DESTINATION_ABORT`.
+    pub fn decrypt_segments<P: Provider<Hasher = H>, D: Destination>(
+        &mut self,
+        provider: &P,
+        target: &Target<'_>,
+        destination: &mut D,
+        budget: usize,
+    ) -> Result<Progress, Rejection> {
+        if self.stage == Stage::Verified {
+            return Ok(Progress::Done);
+        }
+        self.expect(Stage::Hashed)?;
+        let result = match &target.decryption_key {
+            Some(key) => {
+                let Self { decryption, plan, metadata, .. } = self;
+                decryption.go_on((provider, key), destination, budget, plan, metadata)
+            }
+            None => Err(Rejection::whole(Refusal::NoDecryptionKey)),
+        };
         if result == Ok(Progress::Done) {
             self.stage = Stage::Verified;
         }
         self.settle(result)
     }
 
+    /// Tells whether the planned image is encrypted.
+    #[must_use]
+    pub const fn is_encrypted(&self) -> bool {
+        self.plan.encrypted
+    }
+
+    /// The own TLVs, once the plan was made (so that they are authenticated and well-formed); nothing before.
+    #[must_use]
+    pub fn own_tlvs(&self) -> Option<OwnTlvs<'_>> {
+        let planned =
+            !matches!(self.stage, Stage::Idle | Stage::Metadata | Stage::Authenticated | Stage::Failed(_));
+        own::read(&self.metadata).ok().filter(|_| planned)
+    }
+
     /// Ends the load: boot address and resource table, read where it was loaded. `target` is the one of [`Self::plan`].
     ///
     /// # Errors
     /// What is wrong with the resource table (numbers 0x06xx), `DESTINATION_ABORT`.
-    pub fn finish<D: Destination>(
+    pub fn finish<P: Provider<Hasher = H>, D: Destination>(
         &mut self,
+        provider: &P,
         target: &Target<'_>,
         destination: &mut D,
     ) -> Result<Loaded, Rejection> {
         self.expect(Stage::Verified)?;
-        let table = match self.table {
-            Some(hint) => self.check_table(hint, target, destination).map(Some),
-            None => Ok(None),
+        let table = match (self.plan.signed_table, self.table) {
+            (Some(signed), _) => table::check_signed(&signed, &self.plan, provider, target, destination),
+            (None, Some(hint)) => table::check(hint, &self.plan, target, destination).map(Some),
+            (None, None) => Ok(None),
         };
         let honoured = target.boot_security == BootSecurity::Honoured;
         let result = table.map(|resource_table| Loaded {
@@ -333,45 +392,14 @@ impl<H: Hasher> Reader<H> {
             secure: self.plan.asks_secure && honoured,
             secure_declined: self.plan.asks_secure && !honoured,
             resource_table,
+            security_counter: self.plan.security_counter,
+            encrypted: self.plan.encrypted,
+            coredump_allowed: self.plan.coredump,
         });
         if result.is_ok() {
             self.stage = Stage::Finished;
         }
         self.settle(result)
-    }
-
-    /// Checks the resource table that a section header names: nothing of it is believed that is not authenticated.
-    fn check_table<D: Destination>(
-        &self,
-        hint: TableHint,
-        target: &Target<'_>,
-        destination: &mut D,
-    ) -> Result<ResourceTable, Rejection> {
-        let TableHint { device_address, size } = hint;
-        let (segment, inside) = self
-            .plan
-            .segments()
-            .iter()
-            .find_map(|segment| {
-                let inside = device_address.checked_sub(segment.device_address)?;
-                let end = inside.checked_add(size)?;
-                (end <= segment.file_size).then_some((segment, inside))
-            })
-            .filter(|(segment, _)| segment.flags & PF_X == 0)
-            .ok_or(Rejection::whole(Refusal::ResourceTableOutside))?;
-        let offset = segment.container_offset.saturating_add(inside.into());
-        if target.access(device_address) != Some(Access::Shared) {
-            return Err(Rejection::at(Refusal::ResourceTableNotShared, offset));
-        }
-        if device_address & 3 != 0 {
-            return Err(Rejection::at(Refusal::ResourceTableMisaligned, offset));
-        }
-        let physical_address = segment.physical_address.saturating_add(inside.into());
-        resource_table::validate(size, |at, into| {
-            destination.read(physical_address.saturating_add(at.into()), into)
-        })
-        .map_err(|trouble| Rejection::at(trouble.refusal, offset.saturating_add(trouble.offset.into())))?;
-        Ok(ResourceTable { device_address, physical_address, size })
     }
 
     /// Refuses a call that does not belong to this stage.

@@ -2,7 +2,9 @@
 //!
 //! The name table may stand before or behind the section headers. So every place is remembered where the resource table's
 //! name occurs, and every section that could be it; the image's end decides. All offsets are from the image's start, in bytes.
-use crate::format::{RESOURCE_TABLE_NAME, SECTION_HEADER_SIZE, SectionHeader};
+use crate::format::{
+    RESOURCE_TABLE_NAME, SECTION_HEADER_SIZE, SECTION_HEADER64_SIZE, SectionHeader, SectionHeader64,
+};
 use crate::pieces::{Record, overlap, wide};
 use core::ops::Range;
 use heapless::Vec;
@@ -50,7 +52,9 @@ pub struct Sections {
     /// Index of the section that holds the names; 0 = none.
     name_section: u16,
     /// The section header that is being taken, and its index.
-    header: Record<SECTION_HEADER_SIZE>,
+    header: Record<SECTION_HEADER64_SIZE>,
+    /// The file is one of 64 bits.
+    wide: bool,
     index: u16,
     sections: Vec<Section, MAX_SECTIONS>,
     /// Where the names are, once that section header was taken.
@@ -69,6 +73,7 @@ impl Sections {
             headers: 0..0,
             name_section: 0,
             header: Record::new(),
+            wide: false,
             index: 0,
             sections: Vec::new(),
             names: None,
@@ -78,12 +83,13 @@ impl Sections {
     }
 
     /// Starts an image whose ELF header says where the section headers are (in the image), and which of them is that of the
-    /// names (one of them).
-    pub fn begin(&mut self, image_size: u32, headers: Range<u32>, name_section: u16) {
+    /// names (one of them). `wide`: in 64 bits.
+    pub fn begin(&mut self, image_size: u32, headers: Range<u32>, name_section: u16, wide: bool) {
         self.image_size = image_size;
         self.headers = headers;
         self.name_section = name_section;
-        self.header.reset();
+        self.wide = wide;
+        self.header.reset(self.header_size());
         self.index = 0;
         self.sections.clear();
         self.names = None;
@@ -101,13 +107,18 @@ impl Sections {
         }
     }
 
+    /// Bytes of a section header.
+    const fn header_size(&self) -> usize {
+        if self.wide { SECTION_HEADER64_SIZE } else { SECTION_HEADER_SIZE }
+    }
+
     /// Reads what belongs to the section headers.
     fn read(&mut self, bytes: &[u8], offset: u32) -> Result<(), Defect> {
         let Some((mut part, _)) = overlap(bytes, offset.into(), wide(&self.headers)) else { return Ok(()) };
         while let Some(header) = self.header.fill(&mut part) {
-            let before = u32::from(self.index).saturating_mul(SECTION_HEADER_SIZE as u32);
+            let before = u32::from(self.index).saturating_mul(self.header_size() as u32);
             let at = self.headers.start.saturating_add(before);
-            let shows = at.saturating_add(SECTION_HEADER_SIZE as u32);
+            let shows = at.saturating_add(self.header_size() as u32);
             self.keep_section(&header).map_err(|refusal| Defect { shows, at, refusal })?;
             self.index = self.index.saturating_add(1);
         }
@@ -115,23 +126,30 @@ impl Sections {
     }
 
     /// Keeps a section header if it matters.
-    fn keep_section(&mut self, header: &[u8; SECTION_HEADER_SIZE]) -> Result<(), Refusal> {
+    fn keep_section(&mut self, header: &[u8; SECTION_HEADER64_SIZE]) -> Result<(), Refusal> {
         let malformed = Refusal::SectionHeadersMalformed;
-        let header = SectionHeader::read_from_bytes(header).map_err(|_| malformed)?;
+        let (name, address, start, size) = if self.wide {
+            let header = SectionHeader64::read_from_bytes(header).map_err(|_| malformed)?;
+            // What exceeds 32 bits lies outside of everything.
+            let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+            let (address, start) = (narrow(header.address.get()), narrow(header.offset.get()));
+            (header.name.get(), address, start, narrow(header.size.get()))
+        } else {
+            let (header, _) = SectionHeader::read_from_prefix(header).map_err(|_| malformed)?;
+            (header.name.get(), header.address.get(), header.offset.get(), header.size.get())
+        };
         // Index 0 is no section, and as the name section it means that there are no names.
         if self.index == 0 {
             return Ok(());
         }
-        let size = header.size.get();
         if self.index == self.name_section {
-            let start = header.offset.get();
             let end = start.checked_add(size).filter(|end| *end <= self.image_size).ok_or(malformed)?;
             self.names = Some(start..end);
         }
         if size == 0 {
             return Ok(());
         }
-        let section = Section { name: header.name.get(), address: header.address.get(), size };
+        let section = Section { name, address, size };
         self.sections.push(section).map_err(|_| Refusal::TooManySections)
     }
 

@@ -1,5 +1,7 @@
 //! The processor that an image is planned for: its regions and what it can do. Comes from the manifest, never from the image.
 
+use crate::provider::CipherKey;
+
 /// Who may see a region while the firmware runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -57,6 +59,16 @@ pub struct Target<'a> {
     pub boot_security: BootSecurity,
     /// Refuse platform TLVs that are not understood.
     pub strict_platform_tlvs: bool,
+    /// The processor's id: images for another one are refused.
+    pub processor: u32,
+    /// The board's name: images for another one are refused. Empty: images for any named board are.
+    pub board: &'a str,
+    /// Images with a lower security counter are refused.
+    pub security_counter: u32,
+    /// The highest security counter that the platform can hold: images with a higher one are refused.
+    pub most_security_counter: u32,
+    /// What encrypted images are decrypted with, if the platform has a key.
+    pub decryption_key: Option<CipherKey<'a>>,
 }
 
 impl Target<'_> {

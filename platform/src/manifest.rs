@@ -7,7 +7,7 @@ mod node;
 use dtoolkit::fdt::Fdt;
 use heapless::Vec;
 use node::Reader;
-use remoteproc_image::provider::{PublicKey, TrustedKey};
+use remoteproc_image::provider::{CipherKey, PublicKey, TrustedKey};
 use remoteproc_image::software::is_on_p256;
 use remoteproc_image::target::{Access, BootSecurity, Region};
 use remoteproc_service::client_memory::PhysicalRange;
@@ -132,12 +132,15 @@ pub fn parse(bytes: &[u8]) -> Result<Manifest<'_>, ManifestError<'_>> {
         return Err(node.malformed("compatible"));
     }
     let board = Board {
+        name: if node.flag("board") { node.string("board")? } else { "" },
         processors: node.child("processors")?.list(read_processor)?,
         keys: node.child("keys")?.list(read_key)?,
         normal_memory: node.required_ranges("normal-memory")?,
         devices: node.ranges("devices")?,
         reserved: node.ranges("reserved")?,
         accept_no_isolation: node.flag("accept-no-isolation"),
+        accept_no_isolation_encrypted: node.flag("accept-no-isolation-encrypted"),
+        decryption_key: read_decryption_key(&node)?,
         strict_platform_tlvs: node.flag("strict-platform-tlvs"),
         idle_claim_ms: node.optional_u32("idle-claim-ms")?.unwrap_or(DEFAULT_IDLE_CLAIM_MS),
         one_call_endpoints: node.endpoints("one-call-endpoints")?,
@@ -152,9 +155,27 @@ fn trim(bytes: &[u8]) -> &[u8] {
     total.and_then(|total| bytes.get(..total as usize)).unwrap_or(bytes)
 }
 
+/// An AES key, if there is one. All zeros is what unprogrammed storage reads as: no key.
+fn read_decryption_key<'a>(node: &Reader<'a>) -> Result<Option<CipherKey<'a>>, ManifestError<'a>> {
+    const PROPERTY: &str = "decryption-key";
+    if !node.flag(PROPERTY) {
+        return Ok(None);
+    }
+    let key = node.bytes(PROPERTY)?;
+    if !matches!(key.len(), 16 | 24 | 32) || key.iter().all(|byte| *byte == 0) {
+        return Err(node.malformed(PROPERTY));
+    }
+    Ok(Some(CipherKey::Bytes(key)))
+}
+
 fn read_key<'a>(node: &Reader<'a>) -> Result<TrustedKey<'a>, ManifestError<'a>> {
     let name = node.string("label")?;
+    let revoke = |key: TrustedKey<'a>| if node.flag("revoked") { key.revoked() } else { key };
     let key = match node.string("algorithm")? {
+        "hash" => {
+            let hash = node.bytes("hash")?.try_into().map_err(|_| node.malformed("hash"))?;
+            return Ok(revoke(TrustedKey::by_id(name, hash)));
+        }
         "rsa" => {
             let (modulus, exponent) = (node.bytes("modulus")?, node.u32("exponent")?);
             let key = PublicKey::Rsa { modulus, exponent };
@@ -180,7 +201,7 @@ fn read_key<'a>(node: &Reader<'a>) -> Result<TrustedKey<'a>, ManifestError<'a>> 
         },
         _ => return Err(node.malformed("algorithm")),
     };
-    Ok(TrustedKey::new(name, key))
+    Ok(revoke(TrustedKey::new(name, key)))
 }
 
 fn read_processor<'a>(node: &Reader<'a>) -> Result<Processor<'a>, ManifestError<'a>> {

@@ -2,10 +2,13 @@
 //!
 //! The page's other side is the supervisor that owns the emulator process (`tests/remote-core/supervisor`). A command counts
 //! when its sequence number is written, which is why that is written last; the supervisor acknowledges with the same number.
+//! This machine has no storage for a security counter either: it is kept until the partition boots again.
 //! The normal world can write this page too: on this platform reset and isolation are imitated, not enforced.
 use crate::registers::Registers;
 use remoteproc_image::target::Region;
-use remoteproc_service::hardware::{Boot, DriverError, DriverProgress, Isolation, Observed, ProcessorDriver};
+use remoteproc_service::hardware::{
+    Boot, DriverError, DriverProgress, Isolation, Observed, ProcessorDriver, SecurityCounter,
+};
 
 /// Chooses this driver.
 pub const COMPATIBLE: &str = "remoteproc-sp,qemu-remote-core";
@@ -43,12 +46,14 @@ pub struct RemoteCore<R> {
     page: R,
     /// What was ordered and not seen acknowledged, with its sequence number.
     outstanding: Option<(Order, u32)>,
+    /// The security counter. In the partition's RAM, for want of anything better: it is forgotten at the next boot.
+    counter: u32,
 }
 
 impl<R: Registers> RemoteCore<R> {
     /// Takes the control page. Touches nothing yet.
     pub const fn new(page: R) -> Self {
-        Self { page, outstanding: None }
+        Self { page, outstanding: None, counter: 0 }
     }
 
     /// Fails unless the supervisor has set the page up.
@@ -132,6 +137,15 @@ impl<R: Registers> ProcessorDriver for RemoteCore<R> {
 
     fn enforces_isolation(&self) -> bool {
         false
+    }
+
+    fn security_counter(&mut self) -> Result<SecurityCounter, DriverError> {
+        Ok(SecurityCounter { value: self.counter, most: u32::MAX })
+    }
+
+    fn raise_security_counter(&mut self, value: u32) -> Result<(), DriverError> {
+        self.counter = self.counter.max(value);
+        Ok(())
     }
 }
 

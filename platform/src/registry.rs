@@ -4,7 +4,9 @@ use crate::registers::Registers;
 use remoteproc_image::target::Region;
 use remoteproc_service::client_memory::PhysicalRange;
 use remoteproc_service::configuration::Processor;
-use remoteproc_service::hardware::{Boot, DriverError, DriverProgress, Isolation, Observed, ProcessorDriver};
+use remoteproc_service::hardware::{
+    Boot, DriverError, DriverProgress, Isolation, Observed, ProcessorDriver, SecurityCounter,
+};
 use thiserror::Error;
 
 /// The drivers of this build, one variant each.
@@ -85,6 +87,14 @@ impl<R: Registers> ProcessorDriver for Driver<R> {
         match self {
             Self::RemoteCore(driver) => driver.enforces_isolation(),
         }
+    }
+
+    fn security_counter(&mut self) -> Result<SecurityCounter, DriverError> {
+        self.inner().security_counter()
+    }
+
+    fn raise_security_counter(&mut self, value: u32) -> Result<(), DriverError> {
+        self.inner().raise_security_counter(value)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The board as the service sees it: processors, keys and memory. Read from the partition's manifest by `platform`.
 use crate::client_memory::{EndpointId, PhysicalRange};
 use heapless::Vec;
-use remoteproc_image::provider::TrustedKey;
+use remoteproc_image::provider::{CipherKey, TrustedKey};
 use remoteproc_image::target::{BootSecurity, Region};
 
 /// Most processors of a board.
@@ -39,6 +39,8 @@ pub struct Processor<'a> {
 /// The board.
 #[derive(Clone, Debug)]
 pub struct Board<'a> {
+    /// The board's name, which images may be signed for; empty: none.
+    pub name: &'a str,
     /// In the order of their driver indices.
     pub processors: Vec<Processor<'a>, MAX_PROCESSORS>,
     /// Keys that images are trusted by.
@@ -51,6 +53,10 @@ pub struct Board<'a> {
     pub reserved: Vec<PhysicalRange, MAX_MEMORY_RANGES>,
     /// The integrator accepts that private regions are not enforced by hardware.
     pub accept_no_isolation: bool,
+    /// The integrator accepts encrypted images, although their plaintext is not kept from the normal world by hardware.
+    pub accept_no_isolation_encrypted: bool,
+    /// What encrypted images are decrypted with.
+    pub decryption_key: Option<CipherKey<'a>>,
     /// Refuse platform TLVs that are not understood.
     pub strict_platform_tlvs: bool,
     /// A load that its client does not go on with for longer than this may be given up for another client's, milliseconds.

@@ -32,7 +32,13 @@ impl<M: Machine> Service<'_, M> {
         let firmware = slot.firmware.as_ref().ok_or(Refusal::NotLoaded)?;
         let address = firmware.boot_address.ok_or(Refusal::NoBootAddress)?;
         let boot = Boot { address, secure: firmware.secure };
+        let counter = firmware.security_counter;
         if !started_before {
+            if counter
+                < self.driver(index)?.security_counter().map_err(|_| Refusal::CounterWriteFailed)?.value
+            {
+                return Err(Refusal::CounterTooLow.into());
+            }
             if self.check_seal(index)? == Progress::Pending {
                 return in_progress();
             }
@@ -42,7 +48,10 @@ impl<M: Machine> Service<'_, M> {
         match self.follow(index, Pending::Start, progress)? {
             Followed::Done => {}
             Followed::Pending => return in_progress(),
-            Followed::Failed => return Err(self.undo_start(index)?.into()),
+            Followed::Failed => return Err(self.undo_start(index, Refusal::HardwareFailed)?.into()),
+        }
+        if self.raise_counter(index, counter).is_err() {
+            return Err(self.undo_start(index, Refusal::CounterWriteFailed)?.into());
         }
         self.slot(index)?.happened(Event::Started);
         self.counters.starts = self.counters.starts.saturating_add(1);
@@ -149,22 +158,33 @@ impl<M: Machine> Service<'_, M> {
         let held = check.go_on(seal, self.machine.crypto_and_memory(), self.buffer, &mut Budget::new());
         let refusal = match held {
             Ok(None) => return Ok(Progress::Pending),
-            Ok(Some(true)) => {
+            Ok(Some(digest)) if seal.holds(&digest) => {
                 self.slot(index)?.check = None;
                 return Ok(Progress::Done);
             }
-            Ok(Some(false)) => Refusal::SegmentHashMismatch,
+            Ok(Some(_)) => Refusal::SegmentHashMismatch,
             Err(_) => Refusal::DestinationAbort,
         };
         self.slot(index)?.begin_wipe(Some(refusal.into()));
         Ok(Progress::Pending)
     }
 
+    /// Raises the platform's security counter to that of the firmware that now runs. What is older can't be loaded any more.
+    fn raise_counter(&mut self, index: usize, counter: u32) -> Result<(), Refused> {
+        let failed = |_| Refusal::CounterWriteFailed;
+        let driver = self.driver(index)?;
+        if counter > driver.security_counter().map_err(failed)?.value {
+            driver.raise_security_counter(counter).map_err(failed)?;
+            log::info!("{}: security counter raised to {counter}", self.processor(index)?.name);
+        }
+        Ok(())
+    }
+
     /// Holds a processor again whose start failed.
-    fn undo_start(&mut self, index: usize) -> Result<Refusal, Refused> {
+    fn undo_start(&mut self, index: usize, refusal: Refusal) -> Result<Refusal, Refused> {
         let held = self.driver(index)?.hold() == Ok(DriverProgress::Done);
         self.slot(index)?.happened(if held { Event::StartUndone } else { Event::StartLost });
-        Ok(Refusal::HardwareFailed)
+        Ok(refusal)
     }
 
     /// Keeps the books of what the hardware is busy with, and gives up on what takes longer than the limit.

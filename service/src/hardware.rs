@@ -46,7 +46,21 @@ pub enum Isolation {
     Running,
 }
 
-/// One remote processor's reset and isolation control.
+/// What a platform keeps against firmware that is older than what has run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecurityCounter {
+    /// Images below this are refused.
+    pub value: u32,
+    /// The highest value that the storage can hold.
+    pub most: u32,
+}
+
+impl SecurityCounter {
+    /// There is no storage: only images without a counter, or with 0, can be loaded.
+    pub const NONE: Self = Self { value: 0, most: 0 };
+}
+
+/// One remote processor's reset and isolation control, and its security counter.
 pub trait ProcessorDriver {
     /// Goes on holding the processor in reset; repeated until it says `Done`. Works in any state.
     ///
@@ -74,6 +88,23 @@ pub trait ProcessorDriver {
 
     /// Tells whether [`Self::isolate`] is enforced by hardware.
     fn enforces_isolation(&self) -> bool;
+
+    /// Reads the security counter.
+    ///
+    /// # Errors
+    /// The storage does not answer.
+    fn security_counter(&mut self) -> Result<SecurityCounter, DriverError> {
+        Ok(SecurityCounter::NONE)
+    }
+
+    /// Raises the security counter; when this returns, the value outlives whatever the storage is made to outlive.
+    ///
+    /// # Errors
+    /// The value was not written.
+    fn raise_security_counter(&mut self, value: u32) -> Result<(), DriverError> {
+        let _ = value;
+        Err(DriverError)
+    }
 }
 
 /// The processors' memory, as the partition has it mapped.

@@ -63,8 +63,10 @@ impl<M: Machine> Service<'_, M> {
         let crashed = slot.state() == State::Crashed;
         let fault = if crashed { Fault::Unknown } else { Fault::None };
         let operation = slot.pending().map(wire_operation);
-        // No platform keeps security counters yet.
-        Ok(Status { state: wire_state(slot.state()), operation, owner, fault, security_counter: 0 }.answer())
+        let state = wire_state(slot.state());
+        let counter = self.machine.driver(index).and_then(|driver| driver.security_counter().ok());
+        let security_counter = counter.map_or(0, |counter| counter.value.into());
+        Ok(Status { state, operation, owner, fault, security_counter }.answer())
     }
 }
 

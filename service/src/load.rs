@@ -8,13 +8,13 @@ use crate::clients::Caller;
 use crate::configuration::{Board, Processor};
 use crate::control::Followed;
 use crate::counters::Counters;
-use crate::hardware::Machine;
+use crate::hardware::{Machine, SecurityCounter};
 use crate::jobs::{Share, Work};
 use crate::lifecycle::{Ask, Event, Pending, State, Verdict};
 use crate::processor::Firmware;
 use crate::regions::{self, Cursor};
 use crate::result::Refused;
-use crate::seal::Seal;
+use crate::seal::{Check, Seal};
 use crate::service::{Outcome, PIECE, Service};
 use crate::slice::Budget;
 use crate::{ranges, report};
@@ -47,8 +47,12 @@ pub(crate) enum Step {
     Transfer,
     /// Hash the segments where they are, slice by slice.
     Verify,
-    /// Resource table and boot address; open the shared regions.
-    Finish,
+    /// Decrypt the segments where they are, slice by slice.
+    Decrypt,
+    /// Hash the plaintext of an encrypted image's private segments, slice by slice, where the hardware does not close them.
+    Seal,
+    /// Resource table and boot address; open the shared regions. With what `Seal` has found.
+    Finish(Option<[u8; 32]>),
 }
 
 /// Where a step leads.
@@ -338,7 +342,13 @@ impl<M: Machine> Service<'_, M> {
             Step::Clear(cursor) => regions::clear_slice(&mut self.machine, processor, cursor, budget)?
                 .map_or(Step::Plan, Step::Clear),
             Step::Plan => {
-                reader.plan(&target_of(&self.board, processor))?;
+                let driver = self.machine.driver(index).ok_or(Refusal::UnknownProcessor)?;
+                let counter = driver.security_counter().map_err(|_| Refusal::CounterWriteFailed)?;
+                let enforces = driver.enforces_isolation();
+                reader.plan(&target_of(&self.board, processor, counter))?;
+                if reader.is_encrypted() && !enforces && !self.board.accept_no_isolation_encrypted {
+                    return Err(Refusal::EncryptionNotAllowed.into());
+                }
                 Step::Transfer
             }
             Step::Transfer if reader.is_complete() => Step::Verify,
@@ -347,11 +357,42 @@ impl<M: Machine> Service<'_, M> {
                 let (crypto, destination) = self.machine.crypto_and_memory();
                 match reader.verify_segments(crypto, destination, budget.left())? {
                     Progress::Pending => return Ok(Next::Wait),
-                    Progress::Done => Step::Finish,
+                    Progress::Done if reader.is_encrypted() => {
+                        budget.spend_all();
+                        Step::Decrypt
+                    }
+                    Progress::Done => Step::Finish(None),
                 }
             }
-            Step::Finish => {
-                self.finish(place)?;
+            Step::Decrypt if !budget.is_whole() => return Ok(Next::Wait),
+            Step::Decrypt => {
+                let target = target_of(&self.board, processor, SecurityCounter::NONE);
+                let (crypto, destination) = self.machine.crypto_and_memory();
+                let most = budget.left_to_decrypt();
+                let progress = reader.decrypt_segments(crypto, &target, destination, most)?;
+                budget.spend_all();
+                match progress {
+                    Progress::Pending => return Ok(Next::Wait),
+                    Progress::Done => Step::Seal,
+                }
+            }
+            Step::Seal if self.machine.driver(index).is_some_and(|driver| driver.enforces_isolation()) => {
+                Step::Finish(None)
+            }
+            Step::Seal if budget.is_spent() => return Ok(Next::Wait),
+            Step::Seal => {
+                let now = self.machine.milliseconds();
+                let seal = Seal::new(processor, reader, self.machine.crypto(), None)?;
+                let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
+                let check = slot.check.get_or_insert_with(|| Check::new(self.machine.crypto(), now));
+                let found = check.go_on(&seal, self.machine.crypto_and_memory(), self.buffer, budget);
+                match found.map_err(|_| Refusal::DestinationAbort)? {
+                    None => return Ok(Next::Wait),
+                    Some(digest) => Step::Finish(Some(digest)),
+                }
+            }
+            Step::Finish(digest) => {
+                self.finish(place, digest)?;
                 return Ok(Next::Loaded);
             }
         }))
@@ -430,15 +471,17 @@ impl<M: Machine> Service<'_, M> {
         Ok(Next::Step(work.step))
     }
 
-    fn finish(&mut self, place: usize) -> Result<(), Refused> {
+    fn finish(&mut self, place: usize, digest: Option<[u8; 32]>) -> Result<(), Refused> {
         let Work { caller, index, total, .. } = *self.work(place)?;
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let reader = self.readers.get_mut(place).ok_or(Refusal::CallOutOfOrder)?;
-        let loaded = reader.finish(&target_of(&self.board, processor), self.machine.memory())?;
+        let target = target_of(&self.board, processor, SecurityCounter::NONE);
+        let (crypto, destination) = self.machine.crypto_and_memory();
+        let loaded = reader.finish(crypto, &target, destination)?;
         let seal = if self.machine.driver(index).is_some_and(|driver| driver.enforces_isolation()) {
             None
         } else {
-            Some(Seal::new(processor, reader, self.machine.crypto())?)
+            Some(Seal::new(processor, reader, self.machine.crypto(), digest)?)
         };
         regions::open(&mut self.machine, index, processor)?;
         report::loaded(processor, caller, total, reader.segments(), &loaded);
@@ -450,6 +493,7 @@ impl<M: Machine> Service<'_, M> {
             boot_address: loaded.boot_address,
             secure: loaded.secure,
             resource_table: loaded.resource_table,
+            security_counter: loaded.security_counter,
             seal,
         });
         self.counters.loads = self.counters.loads.saturating_add(1);
@@ -457,8 +501,14 @@ impl<M: Machine> Service<'_, M> {
     }
 }
 
-fn target_of<'t>(board: &'t Board<'_>, processor: &'t Processor<'_>) -> Target<'t> {
+/// What an image is planned for. The plan alone looks at the security counter.
+fn target_of<'t>(board: &'t Board<'_>, processor: &'t Processor<'_>, counter: SecurityCounter) -> Target<'t> {
     Target {
+        processor: processor.id,
+        board: board.name,
+        security_counter: counter.value,
+        most_security_counter: counter.most,
+        decryption_key: board.decryption_key,
         regions: &processor.regions,
         default_boot_address: processor.default_boot_address,
         boot_security: processor.boot_security,

@@ -20,6 +20,8 @@ pub(crate) struct Firmware {
     pub secure: bool,
     /// Where the resource table is.
     pub resource_table: Option<ResourceTable>,
+    /// The image's security counter: the platform's is raised to it once the processor runs.
+    pub security_counter: u32,
     /// What the private segments have to hash to, where the hardware does not keep others out of them.
     pub seal: Option<Seal>,
 }

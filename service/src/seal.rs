@@ -1,5 +1,8 @@
 //! Private segments hashed once more at START, for processors whose private memory the hardware does not close.
 //!
+//! Of a plain image the signed digests say what they have to hash to. Of an encrypted one those are of the ciphertext, so the
+//! plaintext is hashed once, right after it was decrypted.
+//!
 //! It finds what was changed between load and start. It can't find what is changed while the hash is taken or afterwards: only
 //! hardware can keep the normal world out.
 use crate::configuration::Processor;
@@ -25,11 +28,13 @@ pub(crate) struct Seal {
 }
 
 impl Seal {
-    /// Notes which segments lie in private regions, and the signed digests of them.
+    /// Notes which segments lie in private regions, and the signed digests of them; or, of an encrypted image, `digest`, what
+    /// [`Check::go_on`] has found.
     pub fn new<P: Provider>(
         processor: &Processor<'_>,
         reader: &Reader<P::Hasher>,
         provider: &P,
+        digest: Option<[u8; 32]>,
     ) -> Result<Self, Refusal> {
         let mut segments = Vec::new();
         let mut digests = provider.sha256();
@@ -40,7 +45,12 @@ impl Seal {
                 digests.update(reader.signed_digest(index).ok_or(Refusal::CallOutOfOrder)?);
             }
         }
-        Ok(Self { segments, digest: digests.finish() })
+        Ok(Self { segments, digest: digest.unwrap_or_else(|| digests.finish()) })
+    }
+
+    /// Tells whether memory that hashes to this is as it was loaded.
+    pub fn holds(&self, digest: &[u8; 32]) -> bool {
+        self.digest == *digest
     }
 }
 
@@ -70,15 +80,15 @@ impl<H: Hasher> Check<H> {
         Self { digests: Some(provider.sha256()), segment: 0, hashed: 0, hasher: None, touched: now }
     }
 
-    /// Hashes as much as the budget has, reading memory through `buffer`. Tells, after the last byte, whether memory holds what
-    /// was signed; `None`: there is more to do.
+    /// Hashes as much as the budget has, reading memory through `buffer`. Tells, after the last byte, what the segments hash
+    /// to; `None`: there is more to do.
     pub fn go_on<P: Provider<Hasher = H>, D: Destination>(
         &mut self,
         seal: &Seal,
         (provider, memory): (&P, &mut D),
         buffer: &mut [u8],
         budget: &mut Budget,
-    ) -> Result<Option<bool>, Fault> {
+    ) -> Result<Option<[u8; 32]>, Fault> {
         while let Some(segment) = seal.segments.get(self.segment) {
             let hasher = self.hasher.get_or_insert_with(|| provider.sha256());
             while self.hashed < segment.size {
@@ -99,6 +109,6 @@ impl<H: Hasher> Check<H> {
             self.segment = self.segment.saturating_add(1);
             self.hashed = 0;
         }
-        Ok(Some(self.digests.take().map(Hasher::finish) == Some(seal.digest)))
+        self.digests.take().map(Hasher::finish).map(Some).ok_or(Fault)
     }
 }

@@ -6,6 +6,8 @@ pub const SLICE: usize = 128 << 10;
 
 /// Clearing a byte costs so much less than hashing one: one request clears at most `SLICE * CLEARED_PER_HASHED` bytes.
 pub const CLEARED_PER_HASHED: usize = 8;
+/// Bytes hashed that take as long as one decrypted in software, on a core without instructions for either.
+const HASHED_PER_DECRYPTED: usize = 8;
 
 /// What is left of a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,11 @@ impl Budget {
     /// Bytes that may still be cleared.
     pub const fn left_to_clear(self) -> u64 {
         self.0.saturating_mul(CLEARED_PER_HASHED) as u64
+    }
+
+    /// Bytes that may still be decrypted.
+    pub const fn left_to_decrypt(self) -> usize {
+        self.0 / HASHED_PER_DECRYPTED
     }
 
     /// Nothing was spent yet.

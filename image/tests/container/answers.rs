@@ -1,6 +1,8 @@
 //! Every golden, broken and odd container gets its own answer: the table `tests/vectors/answers.json`, held against what
 //! `negative.json` and `edge.json` ask for, and against the reader.
-use crate::board::{answer, load, public_key, vector, vectors};
+use crate::board::{BOARD, Driver, answer, public_key, vector, vectors};
+use remoteproc_image::provider::{CipherKey, TrustedKey};
+use remoteproc_image::target::Target;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +45,11 @@ fn every_file_has_an_answer() {
 #[test]
 fn every_file_is_answered_by_its_own_refusal() {
     for (file, (key, expected)) in answers() {
-        let result = load(&vector(&file), &public_key(&key));
+        let cipher = vector("keys/aes256.bin");
+        let target = Target { decryption_key: Some(CipherKey::Bytes(&cipher)), ..BOARD };
+        let key = public_key(&key);
+        let keys = [TrustedKey::new("test", key.as_key())];
+        let result = Driver { target, ..Driver::new(&keys) }.load(&vector(&file));
         assert_eq!(answer(&result), expected, "{file}");
         if let Err(refused) = result
             && !refused.after

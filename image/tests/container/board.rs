@@ -77,6 +77,11 @@ pub const BOARD: Target<'static> = Target {
     default_boot_address: Some(0x8000_0000),
     boot_security: BootSecurity::RunsNonSecure,
     strict_platform_tlvs: false,
+    processor: 0,
+    board: "test-board",
+    security_counter: 0,
+    most_security_counter: u32::MAX,
+    decryption_key: None,
 };
 
 /// Cleared memory that exists where it is written.
@@ -265,7 +270,10 @@ impl<P: Provider<Hasher = SoftwareHasher>> Driver<'_, P> {
         assert!(rest.is_empty());
         assert_eq!(reader.position(), reader.total());
         while reader.verify_segments(&self.provider, &mut self.memory, self.budget)? == Progress::Pending {}
-        let loaded = reader.finish(&self.target, &mut self.memory)?;
+        while reader.decrypt_segments(&self.provider, &self.target, &mut self.memory, self.budget.max(16))?
+            == Progress::Pending
+        {}
+        let loaded = reader.finish(&self.provider, &self.target, &mut self.memory)?;
         Ok((loaded, signer, identity))
     }
 }

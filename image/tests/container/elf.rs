@@ -162,6 +162,48 @@ impl File {
     }
 }
 
+/// The same ELF file in 64 bits: headers in their wide form behind everything else, everything else 16 bytes further on.
+pub fn widened(elf: &[u8]) -> Vec<u8> {
+    let word = |at: usize| u32::from_le_bytes(elf[at..at + 4].try_into().unwrap());
+    let half = |at: usize| usize::from(u16::from_le_bytes(elf[at..at + 2].try_into().unwrap()));
+    const SHIFT: u32 = 16;
+    let mut bytes = elf[..16].to_vec();
+    bytes[4] = 2;
+    bytes.extend_from_slice(&elf[16..24]);
+    bytes.resize(52 + SHIFT as usize, 0);
+    bytes.extend_from_slice(&elf[52..]);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    let (programs, sections) = (word(28) as usize, word(32) as usize);
+    let put = |bytes: &mut Vec<u8>, value: u32| bytes.extend(u64::from(value).to_le_bytes());
+    let programs_at = bytes.len() as u32;
+    for at in (0..half(44)).map(|index| programs + index * 32) {
+        bytes.extend_from_slice(&elf[at..at + 4]);
+        bytes.extend_from_slice(&elf[at + 24..at + 28]);
+        put(&mut bytes, word(at + 4) + SHIFT);
+        for field in [8, 12, 16, 20, 28] {
+            put(&mut bytes, word(at + field));
+        }
+    }
+    let sections_at = bytes.len() as u32;
+    for at in (0..half(48)).map(|index| sections + index * 40) {
+        bytes.extend_from_slice(&elf[at..at + 8]);
+        put(&mut bytes, word(at + 8));
+        put(&mut bytes, word(at + 12));
+        put(&mut bytes, word(at + 16) + SHIFT);
+        put(&mut bytes, word(at + 20));
+        bytes.extend_from_slice(&elf[at + 24..at + 32]);
+        put(&mut bytes, word(at + 32));
+        put(&mut bytes, word(at + 36));
+    }
+    bytes[24..32].copy_from_slice(&u64::from(word(24)).to_le_bytes());
+    bytes[32..40].copy_from_slice(&u64::from(programs_at).to_le_bytes());
+    bytes[40..48].copy_from_slice(&u64::from(sections_at).to_le_bytes());
+    let sizes = [64, 56, half(44) as u16, 64, half(48) as u16, half(50) as u16];
+    let sizes: Vec<u8> = sizes.iter().flat_map(|size| size.to_le_bytes()).collect();
+    bytes[52..64].copy_from_slice(&sizes);
+    bytes
+}
+
 /// A resource table: `entries` are whole entries, type first.
 pub fn resource_table(entries: &[Vec<u8>]) -> Vec<u8> {
     let mut table = words(&[1, entries.len() as u32, 0, 0]);

@@ -5,7 +5,7 @@ use crate::forge::{Forge, KEY_ID, KEY_INFORMATION, SIGNATURE_TYPE};
 use proptest::prelude::*;
 use remoteproc_image::provider::{PublicKey, TrustedKey};
 use remoteproc_image::software::{Software, SoftwareHasher};
-use remoteproc_image::write::{Container, Order, OwnedPublicKey, SigningKey};
+use remoteproc_image::write::{Container, Order, OwnedPublicKey};
 use sha2::{Digest, Sha256};
 
 fn simple() -> Forge {
@@ -156,7 +156,7 @@ fn key_id_chooses_among_the_trusted_keys() {
 
 /// Signs with an algorithm that may not be compiled in, under its own name and under that of the others.
 #[cfg(any(feature = "pss", feature = "p384", feature = "ed25519"))]
-fn further(key: &impl SigningKey, public: &OwnedPublicKey) {
+fn further(key: &impl remoteproc_image::write::SigningKey, public: &OwnedPublicKey) {
     let container =
         simple().set(SIGNATURE_TYPE, &[key.algorithm().signature_type()]).raw().sign(key).unwrap();
     let id = public.id();
@@ -189,6 +189,7 @@ fn rsa_pss_loads() {
 #[cfg(feature = "p384")]
 #[test]
 fn p384_loads() {
+    use remoteproc_image::write::SigningKey as _;
     let key = remoteproc_image::write::P384Key::from_secret(&[5; 48]).unwrap();
     further(&key, key.public());
     assert_eq!(key.sign(b"a").unwrap(), key.sign(b"a").unwrap());
@@ -197,6 +198,7 @@ fn p384_loads() {
 #[cfg(feature = "ed25519")]
 #[test]
 fn ed25519_loads() {
+    use remoteproc_image::write::SigningKey as _;
     let key = remoteproc_image::write::Ed25519Key::from_secret(&[5; 32]);
     further(&key, key.public());
     assert_eq!(key.sign(b"a").unwrap(), key.sign(b"a").unwrap());

@@ -37,7 +37,7 @@ fn calls_out_of_order_are_refused() {
             }
             Err(rejection) => Some(rejection.refusal),
         },
-        |reader, _| reader.finish(&BOARD, &mut memory()).err().map(|rejection| rejection.refusal),
+        |reader, _| reader.finish(&Software, &BOARD, &mut memory()).err().map(|rejection| rejection.refusal),
     ];
     let container = simple().sign();
     let mut reader = Box::new(Reader::new());

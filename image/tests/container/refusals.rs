@@ -183,10 +183,11 @@ fn signed_tables(seen: &mut Seen) {
     set("long IMGTYPE", "after:IMAGE_TYPE_MALFORMED", IMAGE_TYPE, &[1, 1]);
     set("IMGTYPE 0", "after:IMAGE_TYPE_UNKNOWN", IMAGE_TYPE, &[0]);
     set("IMGTYPE 255", "after:IMAGE_TYPE_UNKNOWN", IMAGE_TYPE, &[255]);
-    set("IMGTYPE 2", "after:ENCRYPTION_UNSUPPORTED", IMAGE_TYPE, &[2]);
-    set("ENCTYPE", "after:ENCRYPTION_UNSUPPORTED", ENCRYPTION_TYPE, &[1]);
-    set("empty ENCTYPE", "after:ENCRYPTION_UNSUPPORTED", ENCRYPTION_TYPE, &[]);
-    set("ENCTABLE", "after:ENCRYPTION_UNSUPPORTED", ENCRYPTION_TABLE, &[0; 80]);
+    set("IMGTYPE 2", "after:ENCRYPTION_MIXED", IMAGE_TYPE, &[2]);
+    set("ENCTYPE", "after:NO_DECRYPTION_KEY", ENCRYPTION_TYPE, &[1]);
+    set("empty ENCTYPE", "after:ENCRYPTION_TYPE_UNKNOWN", ENCRYPTION_TYPE, &[]);
+    set("ENCTYPE 2", "after:ENCRYPTION_TYPE_UNKNOWN", ENCRYPTION_TYPE, &[2]);
+    set("ENCTABLE", "after:ENCRYPTION_MIXED", ENCRYPTION_TABLE, &[0; 80]);
     set("empty IMGSIZE", "after:IMAGE_SIZE_MISSING", IMAGE_SIZE, &[]);
     set("short IMGSIZE", "after:IMAGE_SIZE_MALFORMED", IMAGE_SIZE, &[8, 0, 0]);
     set("long IMGSIZE", "after:IMAGE_SIZE_MALFORMED", IMAGE_SIZE, &[8, 0, 0, 0, 8, 0, 0, 0]);
@@ -516,13 +517,20 @@ fn every_refusal_of_the_reader_has_its_defect() {
     boot(&mut seen);
     resource_tables(&mut seen);
     // The first is START's to give, the second is provoked in `order`.
-    // These five are provoked in `keys`.
-    let of_keys = Refusal::KeyRevoked.number()..=Refusal::KeyInformationMalformed.number();
+    // Provoked in `keys`, `encrypted` and `own`.
+    let in_other_files = |number: u16| {
+        let of_keys = Refusal::KeyRevoked.number()..=Refusal::KeyInformationMalformed.number();
+        let of_encryption = Refusal::NoDecryptionKey.number()..=Refusal::EncryptionNotAllowed.number();
+        let others = [Refusal::EncryptionUnsupported, Refusal::ResourceTableHashMismatch];
+        of_keys.contains(&number)
+            || of_encryption.contains(&number)
+            || others.map(Refusal::number).contains(&number)
+    };
     let elsewhere = [Refusal::NoBootAddress, Refusal::CallOutOfOrder];
     for refusal in Refusal::ALL
         .iter()
         .filter(|refusal| refusal.number() < 0x1000 && !elsewhere.contains(refusal))
-        .filter(|refusal| !of_keys.contains(&refusal.number()))
+        .filter(|refusal| !in_other_files(refusal.number()))
     {
         assert!(seen.0.contains(&refusal.number()), "{refusal} was not provoked");
     }

@@ -6,6 +6,7 @@ use remoteproc_image::target::Region;
 use remoteproc_service::configuration::Board;
 use remoteproc_service::hardware::{
     Boot, DriverError, DriverProgress, Isolation, Machine, Observed, ProcessorDriver, RemoteMemory,
+    SecurityCounter,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -150,6 +151,10 @@ pub struct FakeDriver {
     /// How often an order says Pending before it is carried out.
     slowness: u32,
     pub enforces: bool,
+    /// The security counter, and the highest that fits.
+    pub counter: SecurityCounter,
+    /// The security counter can't be written.
+    pub counter_stuck: bool,
     /// Every release so far.
     pub releases: Vec<Boot>,
     doors: Doors,
@@ -226,6 +231,19 @@ impl ProcessorDriver for FakeDriver {
     fn enforces_isolation(&self) -> bool {
         self.enforces
     }
+
+    fn security_counter(&mut self) -> Result<SecurityCounter, DriverError> {
+        Ok(self.counter)
+    }
+
+    fn raise_security_counter(&mut self, value: u32) -> Result<(), DriverError> {
+        self.seen.borrow_mut().push(Seen::RaiseCounter(self.index, value));
+        if self.counter_stuck {
+            return Err(DriverError);
+        }
+        self.counter.value = value;
+        Ok(())
+    }
 }
 
 pub struct FakeMachine {
@@ -249,6 +267,8 @@ impl FakeMachine {
             under_way: None,
             slowness: 0,
             enforces: false,
+            counter: SecurityCounter { value: 0, most: 1000 },
+            counter_stuck: false,
             releases: Vec::new(),
             doors: doors.clone(),
             dirty: dirty.clone(),

@@ -56,6 +56,7 @@ pub enum Seen {
     /// Handle, offset, bytes.
     ClientRead(u64, u64, usize),
     Relinquish(u64),
+    RaiseCounter(usize, u32),
 }
 
 pub type Record = Rc<RefCell<Vec<Seen>>>;
@@ -120,6 +121,9 @@ pub fn board() -> Board<'static> {
         ..m33.clone()
     };
     Board {
+        name: "paper",
+        accept_no_isolation_encrypted: false,
+        decryption_key: None,
         processors: Bounded::from_iter([m33, m4]),
         keys: Bounded::from_iter([TrustedKey::new("test key", key.as_key())]),
         normal_memory: Bounded::from_slice(&[
