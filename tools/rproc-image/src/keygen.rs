@@ -1,9 +1,10 @@
 //! `keygen`: makes a private key.
-use crate::cli::{KeygenArguments, NewKey};
+use crate::cli::KeygenArguments;
 use crate::failure::{Failure, Report};
 use crate::files::{self, Output, Secrecy};
 use crate::key_file::CURVE;
 use crate::private_key::{ED25519, P256, P384, PrivateKey, hex, kind};
+use crate::values::NewKey;
 use crate::{passphrase, pubkey};
 use anyhow::{Context, Result, anyhow};
 use pem_rfc7468::LineEnding;

@@ -4,7 +4,7 @@
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `cli` | the command line |
+//! | `cli`, `values` | the command line, and what its options take |
 //! | `failure` | why a command ends without success, and how that is told |
 //! | `files` | reading inputs, writing outputs whole or not at all |
 //! | `key_file` | key files of every form |
@@ -38,6 +38,7 @@ mod recipe;
 mod resource_table;
 mod sign;
 mod two_steps;
+mod values;
 mod verify;
 
 use clap::Parser;

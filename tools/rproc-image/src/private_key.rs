@@ -1,6 +1,7 @@
 //! Keys that sign, and public keys: from any key file to what the image crate takes.
-use crate::cli::{AlgorithmName, KeyType, PassphraseArguments};
+use crate::cli::PassphraseArguments;
 use crate::key_file::{CURVE, KeyFile, RSA};
+use crate::values::{AlgorithmName, KeyType};
 use anyhow::{Context, Result, anyhow, bail};
 use pkcs8::PrivateKeyInfo;
 use pkcs8::der::asn1::ObjectIdentifier;

@@ -1,6 +1,7 @@
 //! What is to be signed, from the command line: the ELF files, their TLVs and the order of those.
-use crate::cli::{Coredump, RecipeArguments, TlvOrder, number};
+use crate::cli::RecipeArguments;
 use crate::failure::Failure;
+use crate::values::{Coredump, TlvOrder, number};
 use crate::{diagnosis, files};
 use anyhow::{Context, Result, anyhow, bail};
 use remoteproc_image::write::{Container, EncryptionKey, Order, OwnedPublicKey, WriteError};
