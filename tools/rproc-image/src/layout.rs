@@ -4,6 +4,7 @@ use object::{Object, ObjectSection};
 use remoteproc_image::provider::{BlockDecryption, CipherKey, Provider};
 use remoteproc_image::software::Software;
 use sha2::{Digest, Sha256};
+use std::ops::Range;
 
 const HEADER_SIZE: usize = 20;
 const HASH_TABLE: u32 = 0x10;
@@ -11,8 +12,8 @@ const ENCRYPTION_TABLE: u32 = 0x12;
 /// Own TLV: place and hash of the resource table.
 const RESOURCE_TABLE: u32 = 0x8003;
 const PT_LOAD: u32 = 1;
-/// Segments larger than this are shown without their contents.
-const MAX_SHOWN: u32 = 256 << 20;
+/// Bytes of memory that are laid out at most: whatever a file says of its segments, showing it takes no more.
+const MAX_SHOWN: usize = 256 << 20;
 
 /// Reads a little-endian word.
 pub fn word(bytes: &[u8], offset: usize) -> Option<u32> {
@@ -191,6 +192,7 @@ impl Layout {
         let table = self.value(kind).unwrap_or_default().to_vec();
         let mut entries = table.chunks_exact(entry_size);
         let images = self.images.clone();
+        let mut budget = MAX_SHOWN;
         for (image, (start, size)) in images.iter().enumerate() {
             let elf = &bytes[*start..*start + *size];
             // e_phnum stands elsewhere in a 64-bit file.
@@ -199,7 +201,7 @@ impl Layout {
             let count = if is_last { entries.len() } else { usize::from(count) };
             for entry in entries.by_ref().take(count) {
                 if word(entry, 0) == Some(PT_LOAD)
-                    && let Some(segment) = segment(bytes, image, *start, *size, entry, key)
+                    && let Some(segment) = segment(bytes, (image, *start..*start + *size), entry, key, budget)
                 {
                     if !segment.hash_matches {
                         let (image, address) = (segment.image, segment.device_address);
@@ -207,6 +209,7 @@ impl Layout {
                             "image {image}: the bytes of the segment at {address:#010x} do not have the signed hash"
                         ));
                     }
+                    budget -= segment.loaded.as_ref().map_or(0, Vec::len);
                     self.segments.push(segment);
                 }
             }
@@ -254,38 +257,39 @@ impl Layout {
     }
 }
 
-/// Reads one entry of the signed table.
+/// Reads one entry of the signed table. `image`: its index and its place in the file; `budget`: bytes of memory that may be
+/// laid out.
 fn segment(
     bytes: &[u8],
-    image: usize,
-    start: usize,
-    size: usize,
+    (image, place): (usize, Range<usize>),
     entry: &[u8],
     key: Option<&[u8]>,
+    budget: usize,
 ) -> Option<Segment> {
     let at = |index: usize| word(entry, index * 4);
     let (offset, file_size, memory_size) = (at(1)? as usize, at(4)?, at(5)?);
     let digest: [u8; 32] = *entry.get(32..)?.first_chunk()?;
     let vector: Option<[u8; 16]> = entry.get(64..).and_then(|vector| vector.first_chunk()).copied();
-    let end = offset.checked_add(file_size as usize).filter(|end| *end <= size);
-    let stored =
-        if file_size == 0 { Some(&[][..]) } else { end.map(|end| &bytes[start + offset..start + end]) };
+    let elf = bytes.get(place.clone())?;
+    let end = offset.checked_add(file_size as usize)?;
+    // An empty segment's offset means nothing.
+    let stored = if file_size == 0 { Some(&[][..]) } else { elf.get(offset..end) };
     let hash_matches = stored.is_some_and(|stored| Sha256::digest(stored)[..] == digest);
     let loaded = stored.and_then(|stored| {
+        if memory_size as usize > budget || memory_size < file_size {
+            return None;
+        }
         let mut memory = stored.to_vec();
         if let Some(vector) = vector {
             let decrypted = Software.decryption(&CipherKey::Bytes(key?))?.decrypt(&vector, &mut memory);
             decrypted.then_some(())?;
-        }
-        if memory_size > MAX_SHOWN || memory_size < file_size {
-            return None;
         }
         memory.resize(memory_size as usize, 0);
         Some(memory)
     });
     Some(Segment {
         image,
-        offset: start.checked_add(offset)?,
+        offset: place.start.checked_add(offset)?,
         device_address: at(3)?,
         file_size,
         memory_size,

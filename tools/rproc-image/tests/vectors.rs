@@ -237,3 +237,24 @@ fn every_algorithm_signs_and_verifies_with_all_own_tlvs() {
         }
     }
 }
+
+#[test]
+fn inspect_shows_or_refuses_whatever_it_is_given() {
+    let scratch = Scratch::new();
+    for file in ["05-st-rsa2048-bootaddr-sec.sig", "06-st-enc-aes256cbc-rsa2048.sig"] {
+        let good = vector(file);
+        // Every word of the TLVs, and of the ELF files' headers, once with the highest and once with a large number.
+        let headers = [20..660, 716..800, 908..992, good.len() - 400..good.len()];
+        for (index, offset) in headers.into_iter().flat_map(|range| range.step_by(12)).enumerate() {
+            let mut bytes = good.clone();
+            let number = if index % 2 == 0 { u32::MAX } else { 0x7fff_fff0 };
+            bytes[offset..][..4].copy_from_slice(&number.to_le_bytes());
+            scratch.write("changed.sig", bytes);
+            let answer = scratch.run(&format!(
+                "inspect changed.sig --enc_key v/keys/aes256.bin{}",
+                ["", " --json"][index % 2]
+            ));
+            assert!(matches!(answer.code, 0 | 3), "{file} {offset}: {} {}", answer.code, answer.stderr);
+        }
+    }
+}
