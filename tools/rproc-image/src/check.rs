@@ -1,6 +1,7 @@
 //! The complete check of a container, by the partition's own reader: what passes here passes there, except for what only a board
 //! knows (its memory, its keys, its counter).
-use crate::layout::{Layout, word};
+use crate::diagnosis::wanted;
+use crate::layout::Layout;
 use crate::memory::Memory;
 use remoteproc_image::provider::{CipherKey, Destination, TrustedKey};
 use remoteproc_image::reader::{Loaded, Progress, Reader, Rejection, Segment, Signer};
@@ -34,6 +35,12 @@ pub struct Board<'a> {
     pub decryption_key: Option<&'a [u8]>,
     /// The processor's memory; empty: any memory will do.
     pub regions: &'a [Region],
+    /// The processor's id; nothing: whatever the file is for.
+    pub processor: Option<u32>,
+    /// The board's name; nothing: whatever the file is for.
+    pub name: Option<&'a str>,
+    /// The platform's security counter.
+    pub security_counter: u32,
 }
 
 /// Takes in header, TLVs and signature, and says what is wrong with the framing.
@@ -62,10 +69,9 @@ pub fn check(bytes: &[u8], key: &OwnedPublicKey, board: &Board<'_>) -> Result<Ch
         default_boot_address: None,
         boot_security: BootSecurity::Honoured,
         strict_platform_tlvs: false,
-        // What the image wants: which board it is for, the board has to know.
-        processor: processor.unwrap_or(0),
-        board: &wanted_board,
-        security_counter: 0,
+        processor: board.processor.or(processor).unwrap_or(0),
+        board: board.name.unwrap_or(&wanted_board),
+        security_counter: board.security_counter,
         most_security_counter: u32::MAX,
         decryption_key: board.decryption_key.map(CipherKey::Bytes),
     };
@@ -117,12 +123,4 @@ fn any_memory(layout: &Layout) -> Vec<Region> {
     // Two, because the size of one can't count all 32-bit addresses.
     let rest = [region(0, u32::MAX, Access::Private), region(1, u32::MAX, Access::Private)];
     shared.into_iter().chain(rest).collect()
-}
-
-/// The processor id and the board that an image asks for.
-pub fn wanted(layout: &Layout) -> (Option<u32>, String) {
-    let value = layout.value(0x8002).unwrap_or_default();
-    let processor = word(value, 0).filter(|processor| *processor != u32::MAX);
-    let board = value.get(4..).unwrap_or_default();
-    (processor, String::from_utf8_lossy(board).into_owned())
 }

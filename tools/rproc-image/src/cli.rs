@@ -182,6 +182,18 @@ pub struct VerifyArguments {
     #[arg(long = "processor-region", alias = "processor_region", value_name = "REGION", value_parser = region)]
     pub regions: Vec<Region>,
 
+    /// Check as the processor with this id does. Default: as any that the file is for
+    #[arg(long = "target-processor", alias = "target_processor", value_name = "ID", value_parser = number)]
+    pub target_processor: Option<u32>,
+
+    /// Check as this board does. Default: as any that the file is for
+    #[arg(long, value_name = "NAME")]
+    pub board: Option<String>,
+
+    /// Check as a platform with this security counter does
+    #[arg(long = "security-counter", alias = "security_counter", value_name = "N", value_parser = number, default_value = "0")]
+    pub security_counter: u32,
+
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,

@@ -8,6 +8,8 @@ use remoteproc_refusal::Refusal;
 
 const MAGIC: u32 = 0x3543_a468;
 const KEY_INFORMATION: u32 = 0x11;
+const SECURITY_COUNTER: u32 = 0x8001;
+const TARGET: u32 = 0x8002;
 const KEY_ID: u32 = 0x8004;
 /// What each of the two chunks of the older vendor layout starts with.
 const OLD_CHUNK: u32 = 0x6907;
@@ -39,8 +41,34 @@ pub fn hint(bytes: &[u8], rejection: Rejection, key: Option<&OwnedPublicKey>) ->
         | Refusal::SignatureLength
         | Refusal::NoTrustedKey
         | Refusal::KeyIdUnknown => key.map(|key| of_key(bytes, key)),
+        Refusal::TargetMismatch => {
+            let target = target(&Layout::read(bytes, None)?)?;
+            Some(format!("The file is for {target}."))
+        }
+        Refusal::CounterTooLow => {
+            let layout = Layout::read(bytes, None)?;
+            let counter = layout.value(SECURITY_COUNTER).and_then(|value| word(value, 0)).unwrap_or(0);
+            Some(format!("The file's counter is {counter}."))
+        }
         _ => None,
     }
+}
+
+/// The processor id and the board that an image asks for: nothing and empty for any.
+pub fn wanted(layout: &Layout) -> (Option<u32>, String) {
+    let value = layout.value(TARGET).unwrap_or_default();
+    let processor = word(value, 0).filter(|processor| *processor != u32::MAX);
+    let board = value.get(4..).unwrap_or_default();
+    (processor, String::from_utf8_lossy(board).into_owned())
+}
+
+/// The same in words; nothing if the image does not say.
+pub fn target(layout: &Layout) -> Option<String> {
+    layout.value(TARGET)?;
+    let (processor, board) = wanted(layout);
+    let processor = processor.map_or("any processor".into(), |id| format!("processor {id}"));
+    let board = if board.is_empty() { "any board".into() } else { format!("board {board:?}") };
+    Some(format!("{processor}, {board}"))
 }
 
 fn of_other_files(bytes: &[u8]) -> Option<String> {

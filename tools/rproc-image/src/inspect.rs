@@ -89,12 +89,7 @@ fn meaning(layout: &Layout, tlv: &Tlv) -> Option<String> {
                 _ => "BOOTSEC secure".into(),
             })
         }
-        0x8002 => {
-            let (processor, board) = check::wanted(layout);
-            let processor = processor.map_or("any processor".into(), |id| format!("processor {id}"));
-            let board = if board.is_empty() { "any board".into() } else { format!("board {board:?}") };
-            Some(format!("{processor}, {board}"))
-        }
+        0x8002 => diagnosis::target(layout),
         0x8003 if word(&tlv.value, 4)? == 0 => Some("none".into()),
         0x8003 => Some(format!("{:#010x}, {} bytes", word(&tlv.value, 0)?, word(&tlv.value, 4)?)),
         0x8004 => Some(hex(&tlv.value)),

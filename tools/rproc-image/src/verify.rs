@@ -19,6 +19,9 @@ pub fn run(arguments: &VerifyArguments) -> Result<Report, Failure> {
     let board = Board {
         decryption_key: decryption_key.as_ref().map(|key| key.as_slice()),
         regions: &arguments.regions,
+        processor: arguments.target_processor,
+        name: arguments.board.as_deref(),
+        security_counter: arguments.security_counter,
     };
     let checked = check(&bytes, &key, &board).map_err(|rejection| {
         let hint = diagnosis::hint(&bytes, rejection, Some(&key));

@@ -82,6 +82,11 @@ fn sign() {
              --resource-table --key-id --fw-version 1.2.3 --coredump denied --out own.sig",
             "inspect own.sig",
             "verify own.sig --key v/keys/p256.pub.pem",
+            "verify own.sig --key v/keys/p256.pub.pem --target-processor 0 --board board-1 --security-counter 7",
+            "verify own.sig --key v/keys/p256.pub.pem --target-processor 1",
+            "verify own.sig --key v/keys/p256.pub.pem --board board-2",
+            "verify own.sig --key v/keys/p256.pub.pem --security-counter 8",
+            "verify own.sig --key rsa.pem",
         ],
     );
 }
