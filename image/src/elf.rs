@@ -271,8 +271,7 @@ impl Elf {
             let shows = end.saturating_sub(u32::try_from(part.len()).unwrap_or(u32::MAX));
             let at = shows.saturating_sub(size);
             let defect = |refusal| Defect { shows, at, refusal };
-            let header =
-                program_header(&header, self.wide).ok_or(defect(Refusal::ProgramHeadersMismatch))?;
+            let header = program_header(&header, self.wide).ok_or(defect(Refusal::ProgramHeadersMismatch))?;
             // Of an encrypted image only what is loaded is signed.
             while !plan.encrypted || header.kind.get() == PT_LOAD {
                 let index = self.next_entry;

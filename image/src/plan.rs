@@ -227,7 +227,7 @@ impl Plan {
         if header.kind.get() != PT_LOAD && bytes.iter().any(|byte| *byte != 0) {
             return Err(Refusal::EncryptionTableMalformed);
         }
-        if header.file_size.get() % BLOCK_SIZE as u32 != 0 {
+        if !header.file_size.get().is_multiple_of(BLOCK_SIZE as u32) {
             return Err(Refusal::EncryptedSegmentSize);
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Manifests as the partition meets them: the board's own one through `dtc`, and broken ones built node by node.
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use proptest::prelude::*;
-use remoteproc_image::provider::PublicKey;
+use remoteproc_image::provider::{CipherKey, KeyMaterial, PublicKey};
 use remoteproc_image::target::{Access, BootSecurity};
 use remoteproc_platform::manifest::{MAX_SIZE, ManifestError, parse};
 use remoteproc_service::client_memory::PhysicalRange;
@@ -166,6 +166,49 @@ fn reads_every_field() {
         (shared.device_address, shared.physical_address, shared.size, shared.access),
         (0x2000_0000, 0x8000_4000, 0x1000, Access::Shared)
     );
+}
+
+#[test]
+fn reads_keys_by_hash_revoked_keys_and_what_decrypts() {
+    let mut tree = tree();
+    let mut by_hash = node("key-1");
+    text(&mut by_hash, "label", "by hash");
+    text(&mut by_hash, "algorithm", "hash");
+    bytes(&mut by_hash, "hash", &[7; 32]);
+    by_hash.add_property(DeviceTreeProperty::new("revoked", &[] as &[u8]).unwrap());
+    board(&mut tree).child_mut("keys").unwrap().add_child(by_hash);
+    text(board(&mut tree), "board", "some board");
+    bytes(board(&mut tree), "decryption-key", &[9; 24]);
+    let blob = tree.to_dtb();
+    let board = parse(&blob).unwrap().board;
+    let [plain, hashed] = board.keys.as_slice() else { panic!("{:?}", board.keys) };
+    assert!(!plain.revoked && hashed.revoked);
+    assert_eq!((hashed.name, hashed.material), ("by hash", KeyMaterial::Id(&[7; 32])));
+    assert_eq!(board.name, "some board");
+    assert_eq!(board.decryption_key, Some(CipherKey::Bytes(&[9; 24])));
+    assert!(!board.accept_no_isolation_encrypted);
+}
+
+#[test]
+fn keys_of_a_wrong_length_are_refused() {
+    let malformed = "node remoteproc: property decryption-key has a wrong length or value";
+    let key = |bytes_of_key: &'static [u8]| spoilt(|t| bytes(board(t), "decryption-key", bytes_of_key));
+    for wrong in [&[1; 0][..], &[1; 15], &[1; 17], &[1; 33], &[0; 16], &[0; 32]] {
+        assert_eq!(key(wrong), malformed, "{} bytes", wrong.len());
+    }
+    for right in [&[1; 16][..], &[1; 24], &[1; 32]] {
+        assert_eq!(key(right), "nothing");
+    }
+    let hash = |length: usize| {
+        spoilt(|t| {
+            let key = board(t).child_mut("keys").unwrap().child_mut("key-0").unwrap();
+            text(key, "algorithm", "hash");
+            bytes(key, "hash", &vec![1; length]);
+        })
+    };
+    assert_eq!(hash(32), "nothing");
+    assert_eq!((hash(31), hash(33)), (hash(0), hash(0)));
+    assert!(hash(31).contains("hash"), "{}", hash(31));
 }
 
 #[test]
@@ -408,7 +451,9 @@ fn the_qemu_board_as_dtc_compiles_it() {
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
     let manifest = parse(&compiled.stdout).unwrap();
     let board = &manifest.board;
-    assert!(board.accept_no_isolation);
+    assert!(board.accept_no_isolation && board.accept_no_isolation_encrypted);
+    let cipher = std::fs::read(format!("{root}/tests/vectors/keys/aes256.bin")).unwrap();
+    assert_eq!((board.name, board.decryption_key), ("qemu-virt", Some(CipherKey::Bytes(&cipher))));
     assert_eq!(board.keys[0].key().unwrap(), PublicKey::Rsa { modulus: modulus(&der), exponent: 65_537 });
     let m33 = &board.processors[0];
     assert_eq!((m33.id, m33.regions.len(), m33.default_boot_address), (0, 5, Some(0x8000_0000)));

@@ -3,6 +3,7 @@
 
 mod console;
 mod demo;
+mod docs;
 mod elf;
 mod firmware;
 mod image;
@@ -56,6 +57,8 @@ enum Command {
     Run(run::Options),
     /// Run every check; the last line has the counts
     Test(test::Options),
+    /// Write the pages of the documentation that are generated from the code
+    Docs(docs::Options),
     /// Show the sizes of the partition's image beside their limits
     Image(image::Options),
 }
@@ -102,6 +105,7 @@ fn run(command: &Command) -> Result<u8> {
         Command::Demo(options) => demo::run(options, &machine::Firmware::Fixture),
         Command::Run(options) => run::run(options),
         Command::Test(options) => test::run(options),
+        Command::Docs(options) => docs::run(options),
         Command::Image(options) => image::run(options),
     }
 }

@@ -1,8 +1,8 @@
 //! The signed table of one ELF file, its encryption, and the resource table in it.
 use super::encrypt::{EncryptionKey, Vectors};
 use crate::format::{
-    BLOCK_SIZE, ELF_IDENT, ELF64_IDENT, PROGRAM_HEADER_SIZE, PROGRAM_HEADER64_SIZE, PT_LOAD, ProgramHeader,
-    ProgramHeader64, RawElfHeader, RawElfHeader64,
+    BLOCK_SIZE, ELF_HEADER_SIZE, ELF_IDENT, ELF64_HEADER_SIZE, ELF64_IDENT, PROGRAM_HEADER_SIZE,
+    PROGRAM_HEADER64_SIZE, PT_LOAD, ProgramHeader, ProgramHeader64, RawElfHeader, RawElfHeader64,
 };
 use sha2::{Digest, Sha256};
 use std::ops::Range;
@@ -11,6 +11,18 @@ use zerocopy::{FromBytes, IntoBytes};
 /// Reads the program headers of a little-endian ELF file of 32 or 64 bits, as the signed table carries them: those of a 64-bit
 /// file narrowed to 32 bits.
 pub(super) fn program_headers(elf: &[u8]) -> Result<Vec<ProgramHeader>, &'static str> {
+    Ok(read(elf)?.headers)
+}
+
+/// The program headers, and what must stay readable of a file.
+struct Headers {
+    headers: Vec<ProgramHeader>,
+    /// The ELF header and the program headers, offsets in the file.
+    places: Vec<Range<usize>>,
+}
+
+/// Reads the program headers and notes where they are.
+fn read(elf: &[u8]) -> Result<Headers, &'static str> {
     let outside = "the program headers lie outside the file";
     let (offset, size, count, wide) = if elf.starts_with(&ELF64_IDENT) {
         let (header, _) = RawElfHeader64::read_from_prefix(elf).map_err(|_| "shorter than an ELF header")?;
@@ -32,16 +44,19 @@ pub(super) fn program_headers(elf: &[u8]) -> Result<Vec<ProgramHeader>, &'static
     }
     let bytes = elf.get(offset..).ok_or(outside)?;
     let count = usize::from(count);
-    if wide {
+    let (headers, header_size): (Vec<_>, _) = if wide {
         let (headers, _) =
             <[ProgramHeader64]>::ref_from_prefix_with_elems(bytes, count).map_err(|_| outside)?;
         let narrow = headers.iter().map(ProgramHeader64::narrow).collect::<Option<_>>();
-        narrow.ok_or("a program header of the 64-bit file holds a value of more than 32 bits")
+        let beyond = "a program header of the 64-bit file holds a value of more than 32 bits";
+        (narrow.ok_or(beyond)?, ELF64_HEADER_SIZE)
     } else {
         let (headers, _) =
             <[ProgramHeader]>::ref_from_prefix_with_elems(bytes, count).map_err(|_| outside)?;
-        Ok(headers.to_vec())
-    }
+        (headers.to_vec(), ELF_HEADER_SIZE)
+    };
+    let end = offset + usize::from(size) * count;
+    Ok(Headers { headers, places: vec![0..header_size, offset..end] })
 }
 
 /// Where a segment's bytes stand in the file; an empty segment's offset means nothing.
@@ -63,7 +78,8 @@ pub fn hash_table(elf: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut table = Vec::new();
     for header in program_headers(elf)? {
         table.extend_from_slice(header.as_bytes());
-        table.extend(Sha256::digest(&elf[file_bytes(elf, &header)?]));
+        let bytes = elf.get(file_bytes(elf, &header)?).unwrap_or_default();
+        table.extend(Sha256::digest(bytes));
     }
     Ok(table)
 }
@@ -78,15 +94,8 @@ pub(super) fn encrypt(
     key: &EncryptionKey,
     vectors: &mut Vectors<'_>,
 ) -> Result<Vec<u8>, &'static str> {
-    let headers = program_headers(elf)?;
-    let wide = elf.starts_with(&ELF64_IDENT);
-    let (place, step) = if wide { (32..40, PROGRAM_HEADER64_SIZE) } else { (28..32, PROGRAM_HEADER_SIZE) };
-    let mut start = [0; 8];
-    start[..place.len()].copy_from_slice(&elf[place]);
-    let start = u64::from_le_bytes(start) as usize;
     // What must stay readable: the ELF header, the program headers, and the segments encrypted so far.
-    let header_size = if wide { size_of::<RawElfHeader64>() } else { size_of::<RawElfHeader>() };
-    let mut taken = vec![0..header_size, start..start + step * headers.len()];
+    let Headers { headers, places: mut taken } = read(elf)?;
     let mut table = Vec::new();
     let loaded: Vec<_> = headers.iter().filter(|header| header.kind.get() == PT_LOAD).collect();
     for header in &loaded {
@@ -102,7 +111,7 @@ pub(super) fn encrypt(
             );
         }
         let vector = vectors.next()?;
-        let bytes = &mut elf[range.clone()];
+        let bytes = elf.get_mut(range.clone()).unwrap_or_default();
         key.encrypt(&vector, bytes);
         table.extend_from_slice(header.as_bytes());
         table.extend(Sha256::digest(&*bytes));

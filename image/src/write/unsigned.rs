@@ -67,10 +67,11 @@ impl Unsigned {
         let head = bytes.first_chunk::<HEADER_SIZE>().ok_or(WriteError::Unsigned("shorter than a header"))?;
         let header = Header::decode(head, bytes.len() as u64)
             .map_err(|rejection| WriteError::Unsigned(rejection.refusal.sentence()))?;
-        // The lengths add up to that of `bytes`.
-        let (signed, rest) = bytes.split_at(header.signature_offset() as usize);
-        let images = &rest[(header.images_offset() - header.signature_offset()) as usize..];
-        let area = &signed[HEADER_SIZE..HEADER_SIZE + header.tlv_length as usize];
+        // The lengths add up to that of `bytes`: none of these is cut short.
+        let signed = bytes.get(..header.signature_offset() as usize).unwrap_or_default();
+        let images = bytes.get(header.images_offset() as usize..).unwrap_or_default();
+        let area = signed.get(HEADER_SIZE..).unwrap_or_default();
+        let area = area.get(..header.tlv_length as usize).unwrap_or_default();
         let algorithm = first(&Tlvs::new(area), format::TLV_SIGNATURE_TYPE)
             .and_then(|kind| Algorithm::from_signature_type(*kind.value.first()?))
             .ok_or(WriteError::Unsigned("no SIGNTYPE that is known"))?;

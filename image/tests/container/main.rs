@@ -17,3 +17,5 @@ mod own;
 mod p256;
 mod refusals;
 mod tables;
+mod unsigned;
+mod worked_example;

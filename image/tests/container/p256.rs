@@ -206,7 +206,13 @@ fn a_flipped_bit_in_the_metadata_never_loads() {
     let header = ["before:BAD_MAGIC", "before:BAD_VERSION", "before:SIZE_MISMATCH", "before:EMPTY_SIGNATURE"];
     let invalid = "before:SIGNATURE_INVALID";
     flips_never_load(0..TLVS, &[&header[..], &["before:SIGNATURE_LENGTH", invalid]].concat());
-    let signature_type = ["before:SIGNATURE_TYPE_MISSING", "before:SIGNATURE_TYPE_UNKNOWN", invalid];
+    let signature_type = [
+        "before:SIGNATURE_TYPE_MISSING",
+        "before:SIGNATURE_TYPE_UNKNOWN",
+        // One bit further is P-384, where that is compiled in.
+        "before:NO_TRUSTED_KEY",
+        invalid,
+    ];
     flips_never_load(TLVS..TLVS + 16, &signature_type);
     flips_never_load(TLVS + 16..IMAGE, &[invalid]);
 }
