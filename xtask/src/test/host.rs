@@ -44,8 +44,8 @@ fn cargo_test(suite: &mut Suite, title: &str, command: Command) -> Result<()> {
     for (program, counts) in &results.programs {
         suite.tally.passed_many(program, counts.passed);
     }
-    for name in &results.not_run {
-        suite.tally.skipped(name, "the test ignores itself");
+    for (name, reason) in &results.not_run {
+        suite.tally.skipped(name, reason);
     }
     for name in &results.failures {
         suite.tally.failed(name, "");
@@ -75,7 +75,8 @@ struct Results {
     /// Test programs and their counts.
     programs: Vec<(String, Counts)>,
     failures: Vec<String>,
-    not_run: Vec<String>,
+    /// Tests that did not run, and why.
+    not_run: Vec<(String, String)>,
     running: String,
 }
 
@@ -92,7 +93,12 @@ impl Results {
             let name = format!("{}: {name}", self.running);
             match verdict.split([' ', ',', ':']).next() {
                 Some("FAILED") => self.failures.push(name),
-                Some("ignored" | "SKIPPED") => self.not_run.push(name),
+                Some("ignored" | "SKIPPED") => {
+                    let reason = verdict.split_once([' ', ',', ':']).map(|(_, reason)| reason.trim());
+                    let reason =
+                        reason.filter(|reason| !reason.is_empty()).unwrap_or("the test ignores itself");
+                    self.not_run.push((name, reason.to_owned()));
+                }
                 _ => {}
             }
         } else if let Some(counts) = counts(trimmed) {
@@ -134,6 +140,7 @@ mod tests {
             "test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
             "     Running tests/real_core.rs (target/debug/deps/real_core-11)",
             "test starts ... ok: 3 ms",
+            "test stops ... SKIPPED: no emulator: none",
             "real core: 1 passed, 0 failed, 0 skipped",
             "   Doc-tests remoteproc_abi",
             "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s",
@@ -147,7 +154,12 @@ mod tests {
         ];
         assert_eq!(results.programs, expected);
         assert_eq!(results.failures, ["remoteproc_abi: a::c"]);
-        assert_eq!(results.not_run, ["remoteproc_abi: a::d"]);
+        let not_run = |name: &str, reason: &str| (name.to_owned(), reason.to_owned());
+        let expected = [
+            not_run("remoteproc_abi: a::d", "needs a board"),
+            not_run("real_core: stops", "no emulator: none"),
+        ];
+        assert_eq!(results.not_run, expected);
     }
 
     #[test]

@@ -1,0 +1,136 @@
+//! `tbs` and `attach`: signing with a key that stays in its hardware.
+use crate::check::Board;
+use crate::cli::{AttachArguments, TbsArguments};
+use crate::failure::{Failure, Report};
+use crate::files::{self, Output, Secrecy};
+use crate::private_key::{algorithm_of, check_type, hex, kind, read_public};
+use crate::recipe::{Recipe, inputs};
+use crate::sign::{report, self_check};
+use remoteproc_image::provider::Algorithm;
+use remoteproc_image::write::{P256Key, Unsigned, WriteError};
+use remoteproc_refusal::Refusal;
+use serde_json::json;
+use sha2::{Digest, Sha384};
+use std::path::{Path, PathBuf};
+
+/// `FILE` with `.SUFFIX` behind it.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// The digest that the key's hardware signs, and its name; Ed25519 signs the bytes themselves.
+fn digest(unsigned: &Unsigned) -> Option<(&'static str, Vec<u8>)> {
+    match unsigned.algorithm() {
+        Algorithm::Ed25519 => None,
+        Algorithm::EcdsaP384Sha384 => Some(("SHA-384", Sha384::digest(unsigned.bytes()).to_vec())),
+        _ => Some(("SHA-256", unsigned.digest().to_vec())),
+    }
+}
+
+/// Runs `tbs`.
+pub fn tbs(arguments: &TbsArguments) -> Result<Report, Failure> {
+    let key = read_public(&arguments.key, &arguments.passphrase)?;
+    check_type(&key, arguments.recipe.key_type)?;
+    let algorithm = algorithm_of(&key, arguments.recipe.algorithm())?;
+    let recipe = Recipe::read(&arguments.recipe, &key)?;
+    if !arguments.recipe.no_check {
+        rehearse(&recipe, arguments)?;
+    }
+    let unsigned = recipe.container.to_be_signed(&key, algorithm).map_err(|error| recipe.refuse(error))?;
+    let (bytes_path, digest_path) = (beside(&arguments.out, ".tbs"), beside(&arguments.out, ".digest"));
+    let digest = digest(&unsigned);
+
+    let mut inputs = inputs(&arguments.recipe, &arguments.key);
+    inputs.extend(arguments.passphrase.key_pwd_file.as_deref());
+    let prepare = |path: &Path, bytes: &[u8]| Output::prepare(path, bytes, Secrecy::Public, &inputs);
+    // All are there before the first gets its name.
+    let mut outputs = vec![prepare(&bytes_path, unsigned.bytes())?];
+    if let Some((_, digest)) = &digest {
+        outputs.push(prepare(&digest_path, digest)?);
+    }
+    outputs.push(prepare(&arguments.out, &unsigned.container())?);
+    for output in outputs {
+        output.publish()?;
+    }
+
+    let mut text = format!(
+        "{}: without its signature, for `attach`\n{}: {} bytes to be signed by {} with {} key {}\n",
+        arguments.out.display(),
+        bytes_path.display(),
+        unsigned.bytes().len(),
+        algorithm.name(),
+        kind(&key),
+        hex(&key.id()),
+    );
+    match &digest {
+        Some((name, digest)) => {
+            text.push_str(&format!("{}: their {name}, {}\n", digest_path.display(), hex(digest)));
+        }
+        None => text.push_str("Ed25519 signs the bytes themselves, not a digest of them.\n"),
+    }
+    let json = json!({
+        "result": "to be signed", "file": arguments.out.display().to_string(),
+        "bytes": bytes_path.display().to_string(),
+        "digest_file": digest.as_ref().map(|_| digest_path.display().to_string()),
+        "digest_algorithm": digest.as_ref().map(|(name, _)| name),
+        "digest": digest.as_ref().map(|(_, digest)| hex(digest)),
+        "algorithm": algorithm.name(), "signature_length": key.as_key().signature_length(),
+        "key": kind(&key), "key_id": hex(&key.id())
+    });
+    Ok(Report { text, json })
+}
+
+/// Refuses what the partition would refuse, before somebody walks to the hardware to have it signed: the same container, signed
+/// with a key that is good for nothing else.
+fn rehearse(recipe: &Recipe, arguments: &TbsArguments) -> Result<(), Failure> {
+    let key = P256Key::from_secret(&[1; 32])?;
+    let mut container = recipe.container.clone();
+    if arguments.recipe.key_id {
+        container = container.key_id(&key.public().id());
+    }
+    let bytes = container.sign(&key).map_err(|error| recipe.refuse(error))?;
+    let decryption_key = recipe.encryption_key.as_ref().map(|key| key.as_slice());
+    self_check(&bytes, key.public(), decryption_key, &arguments.out)
+}
+
+/// Runs `attach`.
+pub fn attach(arguments: &AttachArguments) -> Result<Report, Failure> {
+    let key = read_public(&arguments.key, &arguments.passphrase)?;
+    let container = files::read(&arguments.input)?;
+    let signature = files::read(&arguments.signature)?;
+    let unsigned = Unsigned::from_container(&container).map_err(|error| {
+        let hint = "Give the file that `rproc-image tbs --out` wrote.".to_owned();
+        Failure::refused(&arguments.input, None, sentence(&error), Some(hint))
+    })?;
+    let bytes = unsigned.attach(&signature, &key).map_err(|error| {
+        let hint = match unsigned.algorithm() {
+            Algorithm::Ed25519 => {
+                "It has to be made over the bytes of the .tbs file, not over a digest.".to_owned()
+            }
+            other => format!(
+                "It has to be made by {} over the .tbs file, by the private half of this key.",
+                other.name()
+            ),
+        };
+        Failure::refused(&arguments.signature, None, sentence(&error), Some(hint))
+    })?;
+    let inputs = [&arguments.input, &arguments.signature, &arguments.key].map(PathBuf::as_path);
+    // Encrypted segments can't be looked into here, and need not be: `verify --enc_key` does.
+    match crate::check::check(&bytes, &key, &Board::default()) {
+        Ok(_) => {}
+        Err(rejection) if rejection.refusal == Refusal::NoDecryptionKey => {}
+        Err(rejection) => return Err(Failure::rejected(&arguments.input, rejection, None)),
+    }
+    files::write(&arguments.out, &bytes, &inputs)?;
+    Ok(report("signed", &arguments.out, &bytes, &key, unsigned.algorithm().name()))
+}
+
+/// A sentence with its capital and full stop.
+fn sentence(error: &WriteError) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+}
