@@ -2,9 +2,11 @@
 //! load that checks what has to hold for any bytes.
 #![forbid(unsafe_code)]
 
-use remoteproc_image::provider::{Destination, Fault, Provider, PublicKey, TrustedKey};
+use remoteproc_image::provider::{
+    Algorithm, CipherKey, Destination, Fault, Provider, PublicKey, Signed, TrustedKey,
+};
 use remoteproc_image::reader::{Loaded, Progress, Reader, Rejection};
-use remoteproc_image::software::{Software, SoftwareHasher};
+use remoteproc_image::software::{Software, SoftwareDecryption, SoftwareHasher};
 use remoteproc_image::target::{Access, BootSecurity, Region, Target};
 use sha2::{Digest, Sha256};
 
@@ -13,20 +15,29 @@ pub struct Trusting;
 
 impl Provider for Trusting {
     type Hasher = SoftwareHasher;
+    type Decryption = SoftwareDecryption;
 
     fn sha256(&self) -> SoftwareHasher {
         Software.sha256()
     }
 
-    fn verify(&self, _key: &PublicKey<'_>, _digest: &[u8; 32], _signature: &[u8]) -> bool {
+    fn supports(&self, _algorithm: Algorithm) -> bool {
         true
+    }
+
+    fn verify(&self, _key: &PublicKey<'_>, _signed: &Signed<'_>) -> bool {
+        true
+    }
+
+    fn decryption(&self, key: &CipherKey<'_>) -> Option<SoftwareDecryption> {
+        Software.decryption(key)
     }
 }
 
 /// Trusted, of the length that the targets sign with.
 const KEYS: [TrustedKey<'static>; 2] = [
-    TrustedKey { name: "rsa", key: PublicKey::Rsa { modulus: &[0xFF; 256], exponent: 65537 } },
-    TrustedKey { name: "p256", key: PublicKey::P256 { point: &[1; 64] } },
+    TrustedKey::new("rsa", PublicKey::Rsa { modulus: &[0xFF; 256], exponent: 65537 }),
+    TrustedKey::new("p256", PublicKey::P256 { point: &[1; 64] }),
 ];
 
 /// Bytes of a signature that the provider believes.
@@ -54,7 +65,15 @@ const BOARD: Target<'static> = Target {
     default_boot_address: Some(0x8000_0000),
     boot_security: BootSecurity::RunsNonSecure,
     strict_platform_tlvs: false,
+    processor: 0,
+    board: "board",
+    security_counter: 0,
+    most_security_counter: 9,
+    decryption_key: Some(CipherKey::Bytes(&CIPHER_KEY)),
 };
+
+/// What the board decrypts with.
+pub const CIPHER_KEY: [u8; 16] = [7; 16];
 
 /// Most bytes that a look at a resource table reads.
 const TABLE: u64 = 64 * 1024;
@@ -112,9 +131,11 @@ impl Bench {
         let mut memory = Memory::default();
         let outcome = self.steps(container, &mut memory);
         let length = container.len() as u64;
-        assert!(memory.written <= length, "{} bytes written for {length}", memory.written);
+        // An encrypted image is read and written a second time.
+        let passes = if self.reader.is_encrypted() { 2 } else { 1 };
+        assert!(memory.written <= length * passes, "{} bytes written for {length}", memory.written);
         // Each loaded byte is hashed once; the entries of a resource table, which may overlap, are read once each.
-        assert!(memory.read <= length + TABLE, "{} bytes read for {length}", memory.read);
+        assert!(memory.read <= length * passes + TABLE, "{} bytes read for {length}", memory.read);
         if let Ok(loaded) = &outcome {
             self.check(loaded, &mut memory);
         }
@@ -145,7 +166,8 @@ impl Bench {
         }
         assert!(rest.is_empty(), "longer than its images, and not refused");
         while reader.verify_segments(&Trusting, memory, piece())? == Progress::Pending {}
-        reader.finish(&BOARD, memory)
+        while reader.decrypt_segments(&Trusting, &BOARD, memory, 16 + piece())? == Progress::Pending {}
+        reader.finish(&Trusting, &BOARD, memory)
     }
 
     /// What was loaded is what was signed, where it was signed to be, and nothing else.
@@ -154,7 +176,9 @@ impl Bench {
         for (index, segment) in self.reader.segments().iter().enumerate() {
             let (start, size) = (segment.physical_address, segment.file_size as usize);
             let digest: [u8; 32] = Sha256::digest(memory.range(start, size)).into();
-            assert_eq!(self.reader.signed_digest(index), Some(&digest), "segment {index}");
+            // Of an encrypted image the ciphertext was signed.
+            let signed = self.reader.signed_digest(index) == Some(&digest);
+            assert!(signed || (loaded.encrypted && size > 0), "segment {index}");
             let end = start as usize + size;
             if size > 0 {
                 elsewhere[start as usize..end].fill(0);

@@ -3,7 +3,7 @@
 use crate::machine;
 use crate::memory;
 use core::arch::global_asm;
-use remoteproc_image::provider::{Hasher, Provider, PublicKey};
+use remoteproc_image::provider::{Hasher, Provider, PublicKey, Signed};
 use remoteproc_image::software::Software;
 
 // The partition's own routines.
@@ -68,7 +68,8 @@ pub fn hash(at: u64) -> (Ticks, [u8; 32]) {
 
 /// Checks one signature.
 pub fn check(key: &PublicKey<'_>, digest: &[u8; 32], signature: &[u8]) -> (Ticks, bool) {
-    timed(|| Software.verify(key, digest, signature))
+    let signed = Signed { algorithm: key.algorithm(), bytes: &[], digest, signature };
+    timed(|| Software.verify(key, &signed))
 }
 
 /// Hashes bytes of the payload's own.

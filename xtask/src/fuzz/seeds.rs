@@ -28,6 +28,7 @@ pub fn write(vectors: &Path, into: &Path) -> Result<()> {
         let elf = fs::read(path)?;
         // Nothing is changed behind the signature.
         writer.seed("elf", path, &[&[0; 3], elf.as_slice()].concat())?;
+        writer.seed("decrypt", path, &[&[0; 4], elf.as_slice()].concat())?;
         if let Some(table) = resource_table(&elf)? {
             writer.seed("resource_table", path, &table)?;
         }
@@ -93,7 +94,7 @@ mod tests {
             assert!(seeds > 0, "{}", target.display());
         }
         fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(targets.len(), 4);
+        assert_eq!(targets.len(), 5);
     }
 
     #[test]
