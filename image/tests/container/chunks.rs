@@ -1,14 +1,19 @@
 //! Pieces of any size give the same answer, and nothing makes the reader panic: arbitrary bytes, broken and re-signed vectors.
-use crate::board::{Believer, Driver, Memory, Refused, Success, answer, load, public_key, trusted, vector};
+use crate::board::{
+    BOARD, Believer, Driver, Memory, Refused, Success, answer, load, public_key, trusted, vector,
+};
 use crate::elf::{File, memory, resource_table, trace, vdev};
 use crate::forge::Forge;
 use proptest::prelude::*;
-use remoteproc_image::provider::TrustedKey;
+use remoteproc_image::provider::{CipherKey, TrustedKey};
+use remoteproc_image::target::Target;
 
 /// Loads, believing every signature.
 fn believe(container: &[u8], pieces: &[usize], budget: usize) -> Result<Success, Refused> {
     let keys = trusted();
-    let Driver { keys, target, memory, .. } = Driver::new(&keys);
+    let cipher = vector("keys/aes256.bin");
+    let target = Target { decryption_key: Some(CipherKey::Bytes(&cipher)), ..BOARD };
+    let Driver { keys, memory, .. } = Driver::new(&keys);
     Driver { provider: Believer, keys, target, pieces, budget, memory }.load(container)
 }
 

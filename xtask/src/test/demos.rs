@@ -49,6 +49,7 @@ const VECTOR_02: &str = "tests/vectors/02-rsa4096-multi-m33.sig";
 const VECTOR_03: &str = "tests/vectors/03-ecdsa-p256-m4.sig";
 const VECTOR_04: &str = "tests/vectors/04-rsa2048-platTLV-keyinfo.sig";
 const VECTOR_05: &str = "tests/vectors/05-st-rsa2048-bootaddr-sec.sig";
+const VECTOR_06: &str = "tests/vectors/06-st-enc-aes256cbc-rsa2048.sig";
 const REFUSED: &str = "tests/vectors/negative/n10-segbyte.sig";
 
 const CASES: &[Case] = &[
@@ -105,6 +106,17 @@ const CASES: &[Case] = &[
             Fact::Step("heartbeat", "0x80080010 moves"),
             Fact::Detail("BOOTSEC"),
             Fact::BootAddress("0x80000000"),
+            Fact::Releases(1),
+        ],
+    },
+    Case {
+        name: "06, encrypted",
+        arguments: &["--image", VECTOR_06, "--key", RSA2048, "--watch", "0x80a00010"],
+        exit: 0,
+        facts: &[
+            Fact::Step("table", "0x80a00210, size 0x90"),
+            Fact::Step("heartbeat", "0x80a00010 moves"),
+            Fact::BootAddress("0x80100000"),
             Fact::Releases(1),
         ],
     },
