@@ -10,7 +10,7 @@ use crate::manifest::Key;
 use crate::parameters::Parameters;
 use crate::report::mark;
 use anyhow::{Context, Result, bail};
-use remoteproc_image::write::{OwnedPublicKey, P256Key, RsaKey};
+use remoteproc_image::write::{EncryptionKey, OwnedPublicKey, P256Key, RsaKey};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -152,6 +152,8 @@ impl Files {
         };
         let rsa = RsaKey::from_pkcs8_der(&private("rsa4096.pk8.der")?)?;
         let p256 = P256Key::from_pkcs8_der(&private("p256.pk8.der")?)?;
+        // The one that the manifest has.
+        let cipher = EncryptionKey::new(&private("aes256.bin")?)?;
         let (own, curve) = (key(&vectors, "rsa4096")?, key(&vectors, "p256")?);
         let OwnedPublicKey::Rsa { modulus, exponent } = &own.key else { bail!("rsa4096 is no RSA key") };
         let OwnedPublicKey::P256 { point } = &curve.key else { bail!("p256 is no key of P-256") };
@@ -170,6 +172,7 @@ impl Files {
             ("large-p256", images::large(&p256)?),
             ("heavy", images::heavy(&rsa)?),
             ("heavy-p256", images::heavy(&p256)?),
+            ("encrypted-p256", images::large_encrypted(&p256, cipher)?),
             ("tangled", images::tangled(&p256)?),
             ("rsa-key", modulus.clone()),
             ("p256-key", point.to_vec()),

@@ -21,6 +21,7 @@ crate::cases! { "bounds":
     questions
     life_rsa_4096
     life_p256
+    life_encrypted
     much_metadata
     laborious_bytes
     wrong_signature
@@ -185,6 +186,15 @@ fn life_p256(context: &mut Context) -> Outcome {
     let processor = context.parameters.processor();
     loads(context, "LOAD_FW, P-256", context.file("large-p256")?)?;
     succeeds(context, "RELEASE_FW after LOAD_FW", Request::Release { processor })
+}
+
+/// Hashed, decrypted, and hashed again.
+fn life_encrypted(context: &mut Context) -> Outcome {
+    let processor = context.parameters.processor();
+    loads(context, "LOAD_FW, P-256, encrypted", context.file("encrypted-p256")?)?;
+    succeeds(context, "START_FW, encrypted", Request::Start { processor })?;
+    succeeds(context, "STOP_FW, encrypted", Request::Stop { processor, mode: StopMode::Forced })?;
+    succeeds(context, "RELEASE_FW, encrypted", Request::Release { processor })
 }
 
 /// As much metadata as there may be, and segments that end with a slice.

@@ -1,6 +1,6 @@
 //! Images made here for measurements: as large, and with as much metadata, as the partition takes.
 use anyhow::{Context, Result};
-use remoteproc_image::write::{Container, Order, SigningKey};
+use remoteproc_image::write::{Container, EncryptionKey, Order, SigningKey};
 
 /// Device address of the processor's private code region, and its bytes: all of it is filled.
 const CODE: u32 = 0x8000_0000;
@@ -112,13 +112,21 @@ pub fn tangled(key: &impl SigningKey) -> Result<Vec<u8>> {
 
 /// An image that fills all of the private code region, and 64 KiB of the shared one.
 pub fn large(key: &impl SigningKey) -> Result<Vec<u8>> {
+    Ok(Container::new(Order::Mainline).image(&large_elf()?).sign(key)?)
+}
+
+/// The same, encrypted.
+pub fn large_encrypted(key: &impl SigningKey, cipher: EncryptionKey) -> Result<Vec<u8>> {
+    Ok(Container::new(Order::Vendor).image(&large_elf()?).encrypt(cipher).sign(key)?)
+}
+
+fn large_elf() -> Result<Vec<u8>> {
     let mut code = pattern(CODE_SIZE);
     idle_program(&mut code)?;
-    let elf = elf_of(&[
+    elf_of(&[
         Segment { address: CODE, flags: READ_EXECUTE, bytes: code },
         Segment { address: SHARED, flags: READ, bytes: pattern(SHARED_SIZE) },
-    ])?;
-    Ok(Container::new(Order::Mainline).image(&elf).sign(key)?)
+    ])
 }
 
 /// An image with as many segments and as much metadata as the partition takes, whose bytes are whole slices.
