@@ -103,6 +103,11 @@ pub fn build(workspace: &Workspace, toolchain: &Toolchain, program: &Program) ->
     build_in(workspace, toolchain, program, &workspace.target, &[])
 }
 
+/// Builds the partition with other features than the usual ones, apart from the one that is built to be used.
+pub fn build_variant(workspace: &Workspace, toolchain: &Toolchain, arguments: &[&str]) -> Result<Built> {
+    build_in(workspace, toolchain, &PARTITION, &workspace.target.join("variants"), arguments)
+}
+
 /// Builds the partition with a feature that only tests have a use for, apart from the one that is built to be used. Returns the
 /// raw image.
 pub fn build_test_partition(workspace: &Workspace, toolchain: &Toolchain, feature: &str) -> Result<Vec<u8>> {

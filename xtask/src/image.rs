@@ -1,6 +1,6 @@
 //! `cargo xtask image`: what the partition's image consists of, beside what it may have.
 use crate::elf::Layout;
-use crate::firmware::{self, PARTITION};
+use crate::firmware::{self, Built, PARTITION};
 use crate::report;
 use crate::setup;
 use crate::toolchain::Toolchain;
@@ -19,6 +19,28 @@ pub struct Options {
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
+    /// Build the partition with each optional feature too, and tell what that costs
+    #[arg(long)]
+    features: bool,
+}
+
+/// The partition's optional features: the name, how to build with it or without it, and whether it is usual.
+const FEATURES: [(&str, &[&str], bool); 4] = [
+    ("encryption (AES-CBC)", &["--no-default-features"], true),
+    ("pss (RSASSA-PSS)", &["--features", "pss"], false),
+    ("p384 (ECDSA P-384)", &["--features", "p384"], false),
+    ("ed25519", &["--features", "ed25519"], false),
+];
+
+/// What a feature costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cost {
+    name: &'static str,
+    usual: bool,
+    /// Bytes of code and constants with it, less those without it.
+    bytes: i64,
+    /// Bytes of the raw image of the variant that was built: whole pages.
+    raw: u64,
 }
 
 /// Sizes in bytes.
@@ -33,7 +55,10 @@ pub struct Sizes {
 impl Sizes {
     /// Builds the partition and measures it.
     pub fn measure(workspace: &Workspace, toolchain: &Toolchain) -> Result<Self> {
-        let built = firmware::build(workspace, toolchain, &PARTITION)?;
+        Self::of(&firmware::build(workspace, toolchain, &PARTITION)?)
+    }
+
+    fn of(built: &Built) -> Result<Self> {
         let raw = built.raw(&PARTITION)?.bytes.len() as u64;
         Self::from_layout(&Layout::read(&built.elf)?, raw)
     }
@@ -55,6 +80,13 @@ impl Sizes {
         let rest = ram.checked_sub(named).context("the parts are larger than the whole")?;
         parts.push(("guard pages, alignment", rest));
         Ok(Self { parts, raw, ram })
+    }
+
+    /// Bytes of code and constants: what a feature adds to.
+    fn contents(&self) -> i64 {
+        let wanted = |name: &str| matches!(name, "text" | "rodata" | "data");
+        let total: u64 = self.parts.iter().filter(|(name, _)| wanted(name)).map(|(_, size)| size).sum();
+        i64::try_from(total).unwrap_or(i64::MAX)
     }
 
     /// What exceeds its limit.
@@ -95,10 +127,20 @@ pub fn run(options: &Options) -> Result<u8> {
     let workspace = Workspace::find()?;
     let toolchain = setup::ensure_toolchain()?;
     let sizes = Sizes::measure(&workspace, &toolchain)?;
+    let costs = if options.features { costs(&workspace, &toolchain, &sizes)? } else { Vec::new() };
     if options.json {
-        println!("{:#}", sizes.to_json());
+        let mut json = sizes.to_json();
+        if options.features {
+            let cost = |cost: &Cost| json!({"name": cost.name, "usual": cost.usual, "bytes": cost.bytes, "variant_raw": cost.raw});
+            json["features"] = costs.iter().map(cost).collect();
+        }
+        println!("{json:#}");
     } else {
         sizes.print();
+        for Cost { name, usual, bytes, raw } in &costs {
+            let built = if *usual { "without it" } else { "with it" };
+            println!("  {name:<32} {bytes:>8}, the raw image has {raw} {built}");
+        }
     }
     match sizes.excess() {
         None => Ok(0),
@@ -107,6 +149,17 @@ pub fn run(options: &Options) -> Result<u8> {
             Ok(1)
         }
     }
+}
+
+/// Builds each variant, and takes the difference.
+fn costs(workspace: &Workspace, toolchain: &Toolchain, sizes: &Sizes) -> Result<Vec<Cost>> {
+    let mut costs = Vec::new();
+    for (name, arguments, usual) in FEATURES {
+        let variant = Sizes::of(&firmware::build_variant(workspace, toolchain, arguments)?)?;
+        let more = variant.contents() - sizes.contents();
+        costs.push(Cost { name, usual, bytes: if usual { -more } else { more }, raw: variant.raw });
+    }
+    Ok(costs)
 }
 
 #[cfg(test)]
