@@ -7,6 +7,7 @@ mod faults;
 mod fuzzing;
 mod host;
 mod prebuilt;
+mod signed;
 mod sources;
 mod tally;
 
