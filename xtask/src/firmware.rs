@@ -152,7 +152,7 @@ fn build_in(
 }
 
 /// Finds the executable in cargo's JSON messages. Cargo builds only one when asked for one package's program.
-fn executable(messages: &str) -> Option<PathBuf> {
+pub fn executable(messages: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())

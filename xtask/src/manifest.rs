@@ -22,9 +22,28 @@ pub struct Key {
     pub label: String,
     /// The key.
     pub key: OwnedPublicKey,
+    /// The manifest has only the key's hash.
+    by_hash: bool,
+    /// The manifest says that its images are to be refused.
+    revoked: bool,
 }
 
 impl Key {
+    /// A key that is trusted, and stands in the manifest itself.
+    pub fn new(label: &str, key: OwnedPublicKey) -> Self {
+        Self { label: label.to_owned(), key, by_hash: false, revoked: false }
+    }
+
+    /// The same, known by its hash.
+    pub fn by_hash(self) -> Self {
+        Self { by_hash: true, ..self }
+    }
+
+    /// The same, revoked.
+    pub fn revoked(self) -> Self {
+        Self { revoked: true, ..self }
+    }
+
     /// Reads a public key file, PEM: SubjectPublicKeyInfo of RSA or P-256, or PKCS#1. The label is the file's name.
     pub fn read(path: &Path) -> Result<Self> {
         let text =
@@ -51,7 +70,7 @@ impl Key {
         if !key.as_key().is_acceptable() {
             bail!("the RSA key has {} bits; 2048 to 4096 are supported", key.as_key().bits());
         }
-        Ok(Self { label: label.to_owned(), key })
+        Ok(Self::new(label, key))
     }
 }
 
@@ -73,7 +92,14 @@ pub fn render_keys(keys: &[Key]) -> String {
     for (number, key) in keys.iter().enumerate() {
         let _ = writeln!(text, "\tkey-{number} {{");
         let _ = writeln!(text, "\t\tlabel = \"{}\";", key.label);
+        if key.revoked {
+            text.push_str("\t\trevoked;\n");
+        }
         match &key.key {
+            key_itself if key.by_hash => {
+                let _ = writeln!(text, "\t\talgorithm = \"hash\";");
+                render_bytes(&mut text, "hash", &key_itself.id());
+            }
             OwnedPublicKey::Rsa { modulus, exponent } => {
                 let _ = writeln!(text, "\t\talgorithm = \"rsa\";");
                 render_bytes(&mut text, "modulus", modulus);
@@ -216,7 +242,7 @@ mod tests {
 
     #[test]
     fn keys_are_rendered_byte_by_byte() {
-        let key = |key| Key { label: "k".to_owned(), key };
+        let key = |key| Key::new("k", key);
         let rsa = key(OwnedPublicKey::Rsa { modulus: vec![0xab, 0x01], exponent: 3 });
         let p256 = key(OwnedPublicKey::P256 { point: [0xcd; 64] });
         let text = render_keys(&[rsa, p256]);
@@ -226,6 +252,18 @@ mod tests {
         assert!(second.contains("algorithm = \"p256\";") && second.contains("point = ["), "{text}");
         assert_eq!(second.matches("cd ").count(), 64, "{text}");
         assert!(!second.contains("exponent"), "{text}");
+    }
+
+    #[test]
+    fn keys_are_rendered_by_hash_and_revoked() {
+        let key = Key::new("k", OwnedPublicKey::P256 { point: [0xcd; 64] });
+        let text = render_keys(&[key.clone().by_hash(), key.clone().revoked(), key]);
+        let (first, rest) = text.split_once("key-1 {").unwrap();
+        let (second, third) = rest.split_once("key-2 {").unwrap();
+        assert!(first.contains("algorithm = \"hash\";") && first.contains("hash = ["), "{text}");
+        assert!(!first.contains("point") && !first.contains("revoked;"), "{text}");
+        assert!(second.contains("point = [") && second.contains("revoked;"), "{text}");
+        assert!(third.contains("point = [") && !third.contains("revoked;"), "{text}");
     }
 
     #[test]

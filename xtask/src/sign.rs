@@ -16,6 +16,13 @@ pub fn own_firmware(workspace: &Workspace, elf: &[u8]) -> Result<PathBuf> {
     write(workspace, "remote-core-firmware.sig", &sign(workspace, elf)?)
 }
 
+/// Signs it with this security counter, and returns the container's path.
+pub fn firmware_with_counter(workspace: &Workspace, elf: &[u8], counter: u32) -> Result<PathBuf> {
+    let container = Container::new(Order::Mainline).image(elf).security_counter(counter);
+    let name = format!("remote-core-firmware-counter-{counter}.sig");
+    write(workspace, &name, &sign_container(workspace, &container)?)
+}
+
 /// Signs the firmware with so much beside it that 10 MiB are loaded, and returns the container's path.
 pub fn large_firmware(workspace: &Workspace, elf: &[u8]) -> Result<PathBuf> {
     write(workspace, "large-firmware.sig", &sign(workspace, &large::elf(elf, 0)?)?)
@@ -35,10 +42,14 @@ pub fn large_file(workspace: &Workspace, elf: &[u8], size: usize) -> Result<Path
 }
 
 fn sign(workspace: &Workspace, elf: &[u8]) -> Result<Vec<u8>> {
+    sign_container(workspace, &Container::new(Order::Mainline).image(elf))
+}
+
+fn sign_container(workspace: &Workspace, container: &Container) -> Result<Vec<u8>> {
     let path = workspace.root.join(PRIVATE_KEY);
     let key = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let key = RsaKey::from_pkcs8_der(&key)?;
-    Ok(Container::new(Order::Mainline).image(elf).sign(&key)?)
+    Ok(container.sign(&key)?)
 }
 
 fn write(workspace: &Workspace, name: &str, container: &[u8]) -> Result<PathBuf> {

@@ -7,12 +7,13 @@
 //! | image | demo | file to load |
 //! | watch | demo | physical address of a word of the window to watch |
 //! | no-start | demo | `1`: load, show the resource table, release |
-//! | theme | test | `bounds` or `faults`: these cases and no others
+//! | theme | test | `bounds`, `counters` or `faults`: these cases and no others |
 //! | test | test | prefix of the names to run; repeatable; all if absent |
 //! | seed | test | number that the fuzzer begins with |
 //! | sample, second | test | files that load |
 //! | large | test | this project's own firmware in a file of 16 MiB, of which 10 MiB are loaded |
 //! | firmware | test | this project's own firmware |
+//! | counter-4, counter-5, counter-9 | test | the same, signed with this security counter |
 //! | spmc | test | `prebuilt`: the SPMC is not the test bench's, so tests that need its controls are skipped |
 //! | vector | test | file and what has to happen to it: `load`, `before:REFUSAL` or `after:REFUSAL` (the claim); repeatable |
 //!

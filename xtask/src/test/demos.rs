@@ -1,5 +1,5 @@
 //! Demo runs, started as a user starts them: exit code and JSON are judged.
-use super::Suite;
+use super::{Suite, signed};
 use crate::large;
 use crate::machine::Firmware;
 use crate::process::{self, Stream};
@@ -22,7 +22,7 @@ struct Case {
 
 /// Something that the JSON has to say.
 #[derive(Clone, Copy, Debug)]
-enum Fact {
+pub enum Fact {
     /// The text of a step contains this.
     Step(&'static str, &'static str),
     /// The partition's log or the payload's lines before some step contain this.
@@ -206,7 +206,7 @@ pub fn run(suite: &mut Suite) -> Result<()> {
             continue;
         }
         let step = progress::step(&name);
-        let judged = judge(suite, case);
+        let judged = judge(suite, case.arguments, case.exit, case.facts);
         drop(step);
         process::check_interrupt()?;
         match judged {
@@ -214,7 +214,7 @@ pub fn run(suite: &mut Suite) -> Result<()> {
             Err(error) => suite.tally.failed(&name, &format!("{error:#}")),
         }
     }
-    Ok(())
+    if prebuilt { Ok(()) } else { signed::run(suite) }
 }
 
 /// Runs a demo; returns its exit code, output and errors.
@@ -246,17 +246,18 @@ fn plain(suite: &Suite) -> Result<()> {
     Ok(())
 }
 
-fn judge(suite: &Suite, case: &Case) -> Result<()> {
-    let arguments: Vec<_> = ["--json"].iter().chain(case.arguments).copied().collect();
+/// Runs a demo and checks its exit code and what it shows.
+pub fn judge(suite: &Suite, arguments: &[&str], exit: i32, facts: &[Fact]) -> Result<()> {
+    let arguments: Vec<_> = ["--json"].iter().chain(arguments).copied().collect();
     let (status, output, error) = start(suite, &arguments)?;
-    if status.code() != Some(case.exit) {
-        bail!("it ended with {status} instead of exit code {}\n{error}{output}", case.exit);
+    if status.code() != Some(exit) {
+        bail!("it ended with {status} instead of exit code {exit}\n{error}{output}");
     }
-    if case.facts.is_empty() {
+    if facts.is_empty() {
         return Ok(());
     }
     let shown: Value = serde_json::from_str(&output).context("its output is not JSON")?;
-    for fact in case.facts {
+    for fact in facts {
         if !fact.holds(&shown) {
             bail!("{fact:?} was not shown\n{output}");
         }

@@ -104,13 +104,14 @@ pub fn key(vectors: &Path, name: &str) -> Result<Key> {
     Key::read(&vectors.join(format!("keys/{name}.pub.pem")))
 }
 
-fn place(parameters: &mut Parameters, key: &str, name: &str, path: PathBuf, rest: &str) -> Result<()> {
+/// Puts a file into the payload's memory, and tells it where.
+pub fn place(parameters: &mut Parameters, key: &str, name: &str, path: PathBuf, rest: &str) -> Result<()> {
     let length = std::fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?.len();
     parameters.file(key, name, path, length, rest)
 }
 
 /// Runs the payload and takes over its verdicts.
-fn run(
+pub fn run(
     suite: &mut Suite,
     title: &str,
     fill: u8,

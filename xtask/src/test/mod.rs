@@ -7,8 +7,10 @@ mod faults;
 mod fuzzing;
 mod host;
 mod prebuilt;
+mod signed;
 mod sources;
 mod tally;
+mod trust;
 
 use crate::firmware::{self, Images};
 use crate::image::Sizes;
@@ -23,7 +25,7 @@ use tally::Tally;
 /// A group of checks: its name, what it checks, and the checks.
 type Group = (&'static str, &'static str, fn(&mut Suite) -> Result<()>);
 
-const GROUPS: [Group; 13] = [
+const GROUPS: [Group; 14] = [
     ("format", "the sources are formatted", sources::format),
     ("clippy", "no lints, on the host and on each target", sources::clippy),
     ("doc", "the documentation builds without warnings", sources::doc),
@@ -33,6 +35,7 @@ const GROUPS: [Group; 13] = [
     ("image", "the partition keeps within its limits", image_limits),
     ("system", "the normal world attacks and uses the partition, in the emulator", emulated::system),
     ("vectors", "signed containers are judged as listed, in the emulator", emulated::vectors),
+    ("trust", "revoked keys, keys known by hash, and the security counter, in the emulator", trust::run_all),
     ("bounds", "no request takes longer than one slice or one signature check, in instructions", bounds::run),
     ("faults", "a partition that fails answers TARGET_DEAD and holds what it was loading", faults::run),
     ("demo", "demo runs as a user starts them", demos::run),

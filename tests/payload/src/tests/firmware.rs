@@ -2,6 +2,7 @@
 use crate::context::Context;
 use crate::framework::Outcome;
 use crate::observe::{self, Signs};
+use crate::parameters::File;
 use crate::{expect, expect_eq, failure, machine, memory};
 use remoteproc_abi::door_d::StopMode;
 use remoteproc_refusal::Refusal;
@@ -22,7 +23,12 @@ pub(super) const LOCKUP: u32 = 3;
 /// Loads the firmware and returns where to look at it.
 pub(super) fn load(context: &mut Context) -> Outcome<Signs> {
     let firmware = context.firmware()?;
-    context.load(firmware).map_err(|error| failure!("{error}"))?;
+    load_file(context, firmware)
+}
+
+/// The same with the firmware in any container.
+pub(super) fn load_file(context: &mut Context, file: File) -> Outcome<Signs> {
+    context.load(file).map_err(|error| failure!("{}: {error}", file.name))?;
     let location = context.client.resource_table().map_err(|error| failure!("{error}"))?;
     let location = location.ok_or_else(|| failure!("no resource table"))?;
     let table = observe::copy_table(location).ok_or_else(|| failure!("the resource table is elsewhere"))?;
@@ -39,7 +45,7 @@ pub(super) fn start(context: &mut Context, signs: Signs) -> Outcome<u64> {
     Ok(heartbeat)
 }
 
-fn stop(context: &mut Context, heartbeat: u64) -> Outcome {
+pub(super) fn stop(context: &mut Context, heartbeat: u64) -> Outcome {
     context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"))?;
     observe::stands(heartbeat).map_err(|moved| failure!("the heartbeat moves after stop: {moved:?}"))?;
     Ok(())

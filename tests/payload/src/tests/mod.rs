@@ -2,6 +2,7 @@
 mod addresses;
 mod bounds;
 mod claims;
+mod counters;
 mod discovery;
 mod families;
 mod faults;
@@ -41,9 +42,10 @@ const THEMES: &[&[Case]] = &[
     fuzz::CASES,
 ];
 
-/// Cases that need a machine of their own: an emulator that counts instructions, or another build of the partition. They run
-/// only where the parameters name their theme, and then nothing else does.
-const SPECIAL: &[(&str, &[Case])] = &[("bounds", bounds::CASES), ("faults", faults::CASES)];
+/// Cases that need a machine of their own: an emulator that counts instructions, another build of the partition, or one that has
+/// just booted. They run only where the parameters name their theme, and then nothing else does.
+const SPECIAL: &[(&str, &[Case])] =
+    &[("bounds", bounds::CASES), ("counters", counters::CASES), ("faults", faults::CASES)];
 
 /// Runs what the parameters choose and prints the end line.
 pub fn run(parameters: Parameters) {
