@@ -1,10 +1,10 @@
 //! Loads under way: what a client's LOAD_FW leaves behind for its next one, and the memory that all of them live in.
 use crate::clients::Caller;
 use crate::configuration::MAX_PROCESSORS;
-use crate::load::Step;
 use crate::processor::Slot;
 use crate::result::Refused;
 use crate::service::PIECE;
+use crate::steps::Step;
 use heapless::Vec;
 use remoteproc_image::provider::Hasher;
 use remoteproc_image::reader::Reader;

@@ -2,9 +2,9 @@
 //! running firmware. Hardware, FF-A and time are traits ([`hardware`], [`client_memory`]); this crate runs on the host as well.
 //!
 //! [`Service::handle`] is the only way in. Behind it, one room per file: [`lifecycle`] is the one table of states, `load` and
-//! `control` carry requests out, [`jobs`] keeps a load between its requests, [`mod@slice`] bounds each of them, `inform` answers
-//! questions, `regions` closes, clears and opens a processor's memory, [`ranges`] judges the memory that a
-//! client names, [`clients`] remembers who was refused what, and `report` writes the log.
+//! `control` carry requests out, [`jobs`] keeps a load between its requests, `steps` are what it walks through, [`mod@slice`]
+//! bounds each request, `inform` answers questions, `regions` closes, clears and opens a processor's memory, [`ranges`] judges the
+//! memory that a client names, [`clients`] remembers who was refused what, and `report` writes the log.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -26,6 +26,7 @@ pub mod result;
 mod seal;
 mod service;
 pub mod slice;
+mod steps;
 
 pub use clients::{Caller, Door};
 pub use counters::Counters;
