@@ -51,7 +51,7 @@ pub struct Run {
 /// Runs the command.
 pub fn run(options: &Options) -> Result<u8> {
     let workspace = Workspace::find()?;
-    let targets = Targets::build(&workspace)?;
+    let targets = Targets::build(&workspace, &Targets::prepare()?)?;
     let wanted: Vec<&String> = match &options.target {
         None => targets.names().iter().collect(),
         Some(name) => targets.names().iter().filter(|target| *target == name).collect(),
@@ -70,11 +70,16 @@ pub fn run(options: &Options) -> Result<u8> {
 }
 
 impl Targets {
-    /// Installs what is missing, builds, and makes the seeds.
-    pub fn build(workspace: &Workspace) -> Result<Self> {
+    /// Installs what is missing: libFuzzer's compiler, the nightly toolchain, `cargo fuzz`. Returns the host's target triple.
+    pub fn prepare() -> Result<String> {
         setup::ensure_fuzzing_tools()?;
         let triple = cargo_tools::ensure_nightly()?;
         Tool::Fuzz.ensure()?;
+        Ok(triple)
+    }
+
+    /// Builds, with what [`Self::prepare`] has installed, and makes the seeds.
+    pub fn build(workspace: &Workspace, triple: &str) -> Result<Self> {
         let directory = workspace.root.join("fuzz");
         let target = workspace.target.join("fuzz");
         let step = progress::step("building the fuzz targets");

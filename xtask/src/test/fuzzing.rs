@@ -9,12 +9,16 @@ const SECONDS: u64 = 20;
 
 /// Runs the targets.
 pub fn run(suite: &mut Suite) -> Result<()> {
-    let targets = match Targets::build(&suite.workspace) {
-        Ok(targets) => targets,
-        Err(error) if crate::process::find_program("rustup").is_none() => {
+    let triple = match Targets::prepare() {
+        Ok(triple) => triple,
+        Err(error) => {
+            crate::process::check_interrupt()?;
             suite.tally.skipped("fuzz targets", &format!("{error:#}"));
             return Ok(());
         }
+    };
+    let targets = match Targets::build(&suite.workspace, &triple) {
+        Ok(targets) => targets,
         Err(error) => {
             suite.tally.failed("fuzz targets", &format!("{error:#}"));
             return Ok(());
