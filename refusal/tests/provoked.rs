@@ -176,6 +176,12 @@ const PROVOKED: &[Row] = &[
         "offsets_and_flags_that_are_not_for_this_version",
         &[Refusal::OffsetUnexpected],
     ),
+    (
+        "service/tests/events.rs",
+        "only_the_owner_binds_one_notification_at_a_time",
+        &[Refusal::NotificationOutOfRange],
+    ),
+    ("service/tests/events.rs", "without_notifications_the_status_tells", &[Refusal::NoNotifications]),
     ("service/tests/hardware.rs", "hardware_that_stays_busy_has_failed", &[Refusal::HardwareFailed]),
     (
         "service/tests/failures.rs",

@@ -3,7 +3,7 @@
 //!
 //! [`Service::handle`] is the only way in. Behind it, one room per file: [`lifecycle`] is the one table of states, `load` and
 //! `control` carry requests out, [`jobs`] keeps a load between its requests, `steps` are what it walks through, [`mod@slice`]
-//! bounds each request, `inform` answers questions, `regions` closes, clears and opens a processor's memory, [`ranges`] judges the
+//! bounds each request, `inform` answers questions, `events` tells owners what their processors have done by themselves, `regions` closes, clears and opens a processor's memory, [`ranges`] judges the
 //! memory that a client names, [`clients`] remembers who was refused what, and `report` writes the log.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ pub mod clients;
 pub mod configuration;
 mod control;
 pub mod counters;
+mod events;
 pub mod hardware;
 mod inform;
 pub mod jobs;

@@ -291,6 +291,16 @@ impl<T: Tee> Remoteproc<T> {
         self.question(&request, Command::GetStatus, Status::of)
     }
 
+    /// Has this processor's events signaled by an FF-A notification, 0 to 63, until it is released. The caller creates its
+    /// bitmap and binds the notification to the partition before that, and asks for the [status](Self::status) when it comes.
+    ///
+    /// # Errors
+    /// See [`Error`]; refused where the SPMC has no notifications.
+    pub fn bind_events(&mut self, notification: u8) -> Result<(), Failure<T>> {
+        let request = Request::BindEvents { processor: self.processor, notification: notification.into() };
+        self.complete(&request, Command::BindEvents)
+    }
+
     /// Asks something that is answered at once.
     fn question<A>(
         &mut self,

@@ -33,6 +33,8 @@ pub const TRACE_BYTES: usize = 0x1000;
 pub const HEARTBEAT: Word = Word(0x80a0_2000);
 /// What the other side asks for; zero when there is nothing to do.
 pub const REQUEST: Word = Word(0x80a0_2004);
+/// The control page's word for what the firmware has to report of itself.
+pub const REPORT: Word = Word(0x80ff_002c);
 /// The two virtqueues that the resource table names. Nothing uses them yet.
 pub const VRINGS: [u32; 2] = [0x80a0_4000, 0x80a0_8000];
 
