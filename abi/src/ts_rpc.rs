@@ -10,6 +10,9 @@ pub const VERSION: u32 = 1;
 /// The interface id of the management calls. Services have smaller ids.
 pub const MANAGEMENT: u8 = 0xFF;
 
+/// The interface id of the one service that the partition has.
+pub const SERVICE: u8 = 0;
+
 /// The payload registers, w3 to w7 of a 32-bit DIRECT_REQ or DIRECT_RESP.
 pub type Registers = [u32; 5];
 

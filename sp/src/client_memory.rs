@@ -4,9 +4,14 @@ use crate::memory::map::World;
 use crate::memory::window::{self, WindowError};
 use arm_ffa::FfaError;
 use heapless::Vec;
-use remoteproc_abi::memory_descriptor::{ATTRIBUTE_NON_SECURE, DescriptorError, RetrieveResponse};
+use remoteproc_abi::memory_descriptor::{
+    ATTRIBUTE_NON_SECURE, DescriptorError, RetrieveRequest, RetrieveResponse,
+};
 use remoteproc_abi::{FFA_PAGE_SIZE, MAX_RANGES};
-use remoteproc_service::client_memory::{ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved};
+use remoteproc_service::buffers::MAX_BUFFERS;
+use remoteproc_service::client_memory::{
+    ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved, SharedBuffers,
+};
 use remoteproc_service::jobs::MAX_LOADS;
 use remoteproc_sp::ranges::locate;
 use spin::{Mutex, MutexGuard};
@@ -18,27 +23,32 @@ const MEMORY_TYPE_NORMAL: u16 = 0b10 << 4;
 /// Memory type that is not specified.
 const MEMORY_TYPE_OPEN: u16 = 0;
 
+/// Most handles that are held.
+const MAX_HELD: usize = MAX_LOADS + MAX_BUFFERS;
+
 /// A handle that the SPMC counts as retrieved.
 struct Held {
     handle: u64,
+    /// Retrieved for writing, too.
+    writable: bool,
     ranges: Vec<PhysicalRange, MAX_RANGES>,
-    /// The service has looked at the ranges and wants them read.
+    /// The service has looked at the ranges and wants them used.
     usable: bool,
 }
 
 /// What [`FfaMemory`] keeps. In a static of its own, so that boot's stack need not hold it.
 struct Kept {
-    held: Vec<Held, MAX_LOADS>,
+    held: Vec<Held, MAX_HELD>,
     description: [u8; SIZE],
 }
 
 static KEPT: Mutex<Kept> = Mutex::new(Kept { held: Vec::new(), description: [0; SIZE] });
 
-/// Client memory; one handle for each load that can be under way.
+/// Client memory: one handle for each load that can be under way, and the buffers of door T.
 pub struct FfaMemory {
     mailbox: Mailbox,
     partition: EndpointId,
-    held: &'static mut Vec<Held, MAX_LOADS>,
+    held: &'static mut Vec<Held, MAX_HELD>,
     description: &'static mut [u8; SIZE],
 }
 
@@ -49,14 +59,57 @@ impl FfaMemory {
         Self { mailbox, partition, held, description }
     }
 
-    /// Reads the description of a retrieve.
-    fn parse(
+    /// Retrieves memory, and keeps its ranges.
+    fn take(&mut self, request: RetrieveRequest) -> Result<Retrieved, MemoryError> {
+        let RetrieveRequest { handle, sender, writable, .. } = request;
+        if self.held.iter().any(|held| held.handle == handle) {
+            return Err(MemoryError::InUse);
+        }
+        if self.held.is_full() {
+            return Err(MemoryError::NoRoom);
+        }
+        let length = self.mailbox.retrieve(request, self.description).map_err(|error| {
+            log::warn!("memory {handle:#x} of {sender:#06x} can't be retrieved: {error}");
+            match error {
+                RetrieveError::Refused(error) if error.is(FfaError::NoMemory) || error.is(FfaError::Busy) => {
+                    MemoryError::NoRoom
+                }
+                RetrieveError::Refused(_) => MemoryError::UnknownHandle,
+                RetrieveError::TooLong => MemoryError::TooManyRanges,
+                RetrieveError::Descriptor(_) => MemoryError::Malformed,
+            }
+        })?;
+        match self.parse(&request, length) {
+            Ok(retrieved) => {
+                let held = Held { handle, writable, ranges: retrieved.ranges.clone(), usable: false };
+                // There is room: that was looked at before.
+                let _ = self.held.push(held);
+                Ok(retrieved)
+            }
+            Err(error) => {
+                self.mailbox.relinquish(handle);
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns the physical address of a byte of a handle that may be used, and how many of `most` bytes follow it in its range.
+    fn place(
         &self,
-        owner: EndpointId,
         handle: u64,
-        lent: bool,
-        length: usize,
-    ) -> Result<Retrieved, MemoryError> {
+        offset: u64,
+        most: usize,
+        to_write: bool,
+    ) -> Result<(u64, usize), MemoryError> {
+        let usable = |held: &&Held| held.handle == handle && held.usable && (held.writable || !to_write);
+        let held = self.held.iter().find(usable).ok_or(MemoryError::UnknownHandle)?;
+        let (address, available) = locate(&held.ranges, offset).ok_or(MemoryError::OutOfBounds)?;
+        Ok((address, usize::try_from(available).map_or(most, |available| available.min(most))))
+    }
+
+    /// Reads the description of a retrieve.
+    fn parse(&self, request: &RetrieveRequest, length: usize) -> Result<Retrieved, MemoryError> {
+        let RetrieveRequest { handle, sender: owner, lent, writable, .. } = *request;
         let bytes = self.description.get(..length).ok_or(MemoryError::Malformed)?;
         let response = RetrieveResponse::parse(bytes).map_err(|error| match error {
             DescriptorError::TooManyRanges => MemoryError::TooManyRanges,
@@ -67,7 +120,8 @@ impl FfaMemory {
         let expected = response.handle == handle
             && response.sender == owner
             && response.receiver == self.partition
-            && (memory_type == MEMORY_TYPE_NORMAL || lent && memory_type == MEMORY_TYPE_OPEN);
+            && (memory_type == MEMORY_TYPE_NORMAL || lent && memory_type == MEMORY_TYPE_OPEN)
+            && (response.is_writable() || !writable);
         if !expected {
             return Err(MemoryError::Malformed);
         }
@@ -85,35 +139,8 @@ impl FfaMemory {
 
 impl ClientMemory for FfaMemory {
     fn retrieve(&mut self, owner: EndpointId, handle: u64, lent: bool) -> Result<Retrieved, MemoryError> {
-        if self.held.iter().any(|held| held.handle == handle) {
-            return Err(MemoryError::InUse);
-        }
-        if self.held.is_full() {
-            return Err(MemoryError::NoRoom);
-        }
-        let length = self.mailbox.retrieve(owner, handle, lent, self.description).map_err(|error| {
-            log::warn!("memory {handle:#x} of {owner:#06x} can't be retrieved: {error}");
-            match error {
-                RetrieveError::Refused(error) if error.is(FfaError::NoMemory) || error.is(FfaError::Busy) => {
-                    MemoryError::NoRoom
-                }
-                RetrieveError::Refused(_) => MemoryError::UnknownHandle,
-                RetrieveError::TooLong => MemoryError::TooManyRanges,
-                RetrieveError::Descriptor(_) => MemoryError::Malformed,
-            }
-        })?;
-        match self.parse(owner, handle, lent, length) {
-            Ok(retrieved) => {
-                let held = Held { handle, ranges: retrieved.ranges.clone(), usable: false };
-                // There is room: that was looked at before.
-                let _ = self.held.push(held);
-                Ok(retrieved)
-            }
-            Err(error) => {
-                self.mailbox.relinquish(handle);
-                Err(error)
-            }
-        }
+        let receiver = self.partition;
+        self.take(RetrieveRequest { handle, sender: owner, receiver, tag: 0, lent, writable: false })
     }
 
     fn map(&mut self, handle: u64, retrieved: &Retrieved) -> Result<(), MemoryError> {
@@ -130,21 +157,12 @@ impl ClientMemory for FfaMemory {
     fn read(&mut self, handle: u64, offset: u64, into: &mut [u8]) -> Result<(), MemoryError> {
         #[cfg(feature = "fault-injection")]
         crate::fault::reach(crate::fault::Point::ClientRead);
-        let held = self
-            .held
-            .iter()
-            .find(|held| held.handle == handle && held.usable)
-            .ok_or(MemoryError::UnknownHandle)?;
         let mut offset = offset;
         let mut rest = into;
         while !rest.is_empty() {
-            let (address, available) = locate(&held.ranges, offset).ok_or(MemoryError::OutOfBounds)?;
-            let length = usize::try_from(available).map_or(rest.len(), |available| available.min(rest.len()));
+            let (address, length) = self.place(handle, offset, rest.len(), false)?;
             let (part, tail) = rest.split_at_mut(length);
-            window::read(address, World::Normal, part).map_err(|error| match error {
-                WindowError::Abort => MemoryError::Abort,
-                WindowError::Address => MemoryError::OutOfBounds,
-            })?;
+            window::read(address, World::Normal, part).map_err(error_of)?;
             offset = offset.checked_add(length as u64).ok_or(MemoryError::OutOfBounds)?;
             rest = tail;
         }
@@ -160,5 +178,38 @@ impl ClientMemory for FfaMemory {
 
     fn held(&self) -> usize {
         self.held.len()
+    }
+}
+
+impl SharedBuffers for FfaMemory {
+    fn retrieve_buffer(
+        &mut self,
+        owner: EndpointId,
+        handle: u64,
+        tag: u64,
+    ) -> Result<Retrieved, MemoryError> {
+        let receiver = self.partition;
+        self.take(RetrieveRequest { handle, sender: owner, receiver, tag, lent: false, writable: true })
+    }
+
+    fn write(&mut self, handle: u64, offset: u64, bytes: &[u8]) -> Result<(), MemoryError> {
+        let mut offset = offset;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (address, length) = self.place(handle, offset, rest.len(), true)?;
+            let (part, tail) = rest.split_at(length);
+            window::write(address, part).map_err(error_of)?;
+            offset = offset.checked_add(length as u64).ok_or(MemoryError::OutOfBounds)?;
+            rest = tail;
+        }
+        Ok(())
+    }
+}
+
+/// Why a copy has failed, as the service hears it.
+fn error_of(error: WindowError) -> MemoryError {
+    match error {
+        WindowError::Abort => MemoryError::Abort,
+        WindowError::Address => MemoryError::OutOfBounds,
     }
 }

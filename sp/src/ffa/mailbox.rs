@@ -59,19 +59,17 @@ impl Mailbox {
         Ok(Self { partition })
     }
 
-    /// FFA_MEM_RETRIEVE_REQ: retrieves memory that `sender` shared or lent. The SPMC's description of it goes to `description`;
-    /// returns its length in bytes.
+    /// FFA_MEM_RETRIEVE_REQ: retrieves memory that somebody shared or lent. The SPMC's description of it goes to `description`; returns
+    /// its length in bytes.
     ///
     /// # Errors
     /// Says why not; then nothing is held.
     pub fn retrieve(
         &mut self,
-        sender: EndpointId,
-        handle: u64,
-        lent: bool,
+        retrieve: RetrieveRequest,
         description: &mut [u8; SIZE],
     ) -> Result<usize, RetrieveError> {
-        let retrieve = RetrieveRequest { handle, sender, receiver: self.partition, lent };
+        let handle = retrieve.handle;
         let length = retrieve.write(description)? as u64;
         self.send(description);
         // Total and fragment length; no buffer of its own, so the descriptor is in the TX buffer.
