@@ -60,7 +60,7 @@ fn door_t_finds_the_service(context: &mut Context) -> Outcome {
 
 fn door_t_refuses_what_it_can_not_do(context: &mut Context) -> Outcome {
     for (control, status) in [
-        (0xFF_0001, -8i32),
+        (0xFF_0001, -5i32),
         (0xFF_0002, -3),
         (0xFF_0004, -2),
         (0xFF_FFFF, -2),
