@@ -1,5 +1,7 @@
 //! Door T: what lies in the shared buffer of a service call, requests and answers (`docs/abi.md`).
 use crate::door_d::{Answer, DecodeError, LoadArguments, Request};
+use zerocopy::little_endian::U64;
+use zerocopy::transmute;
 
 /// Bytes of a request.
 pub const REQUEST_LENGTH: usize = 32;
@@ -52,7 +54,7 @@ impl Chunk {
 /// # Errors
 /// Says what is wrong. Never panics, whatever the bytes are.
 pub fn decode(opcode: u16, body: &[u8; REQUEST_LENGTH]) -> Result<Request, DecodeError> {
-    let [target, argument1, argument2, argument3] = words(body);
+    let [target, argument1, argument2, argument3] = decode_values(body);
     let (processor, flags) = (target & 0xFFFF_FFFF, target >> 32);
     let request = Request::decode(&[opcode.into(), processor, argument1, argument2, argument3])?;
     if flags != 0 { Err(DecodeError::ReservedBits) } else { Ok(request) }
@@ -70,19 +72,20 @@ pub fn encode(request: &Request, chunk: Chunk) -> Option<(u16, [u8; REQUEST_LENG
     };
     let [first, target, argument1, argument2, argument3] = request.encode();
     let opcode = u16::try_from(first).ok()?;
-    Some((opcode, bytes([target, argument1, argument2, argument3])))
+    Some((opcode, transmute!([target, argument1, argument2, argument3].map(U64::new))))
 }
 
 /// Encodes the values of an answer.
 #[must_use]
 pub fn encode_values(answer: &Answer) -> [u8; ANSWER_LENGTH] {
-    bytes(answer.values)
+    transmute!(answer.values.map(U64::new))
 }
 
 /// Decodes the values of an answer.
 #[must_use]
 pub fn decode_values(bytes: &[u8; ANSWER_LENGTH]) -> [u64; 4] {
-    words(bytes)
+    let words: [U64; 4] = transmute!(*bytes);
+    words.map(U64::get)
 }
 
 /// One region of a processor's memory.
@@ -99,15 +102,14 @@ pub struct Region {
 }
 
 impl Region {
-    fn encode(self) -> [u64; 3] {
-        [
-            u64::from(self.size) << 32 | u64::from(self.device_address),
-            self.physical_address,
-            self.shared.into(),
-        ]
+    fn encode(self) -> [u8; REGION_LENGTH] {
+        let first = u64::from(self.size) << 32 | u64::from(self.device_address);
+        transmute!([first, self.physical_address, self.shared.into()].map(U64::new))
     }
 
-    fn decode([first, physical_address, access]: [u64; 3]) -> Option<Self> {
+    fn decode(bytes: &[u8; REGION_LENGTH]) -> Option<Self> {
+        let words: [U64; 3] = transmute!(*bytes);
+        let [first, physical_address, access] = words.map(U64::get);
         let shared = match access {
             0 => false,
             1 => true,
@@ -160,12 +162,15 @@ impl Details {
 
     /// Writes an answer to GET_PROCESSOR, values and all. Returns its length, bytes.
     pub fn encode(&self, answer: &Answer, into: &mut [u8; MAX_ANSWER_LENGTH]) -> usize {
-        let front = encode_values(answer).into_iter().chain(self.name);
-        let regions = self.regions().iter().flat_map(|region| region.encode()).flat_map(u64::to_le_bytes);
-        let mut length = 0usize;
-        for (place, byte) in into.iter_mut().zip(front.chain(regions)) {
-            *place = byte;
-            length = length.saturating_add(1);
+        let (places, _) = into.as_chunks_mut::<ANSWER_LENGTH>();
+        for (place, front) in places.iter_mut().zip([encode_values(answer), self.name]) {
+            *place = front;
+        }
+        let mut length = ANSWER_LENGTH + NAME_LENGTH;
+        let (places, _) = into.split_at_mut(length).1.as_chunks_mut();
+        for (place, region) in places.iter_mut().zip(self.regions()) {
+            *place = region.encode();
+            length = length.saturating_add(REGION_LENGTH);
         }
         length
     }
@@ -180,29 +185,10 @@ impl Details {
         }
         let mut details = Self { name: *name, regions: [Region::default(); MAX_REGIONS], count: all.len() };
         for (place, bytes) in details.regions.iter_mut().zip(all) {
-            *place = Region::decode(words(bytes))?;
+            *place = Region::decode(bytes)?;
         }
         Some(details)
     }
-}
-
-/// Little-endian words of 64 bits; those that the bytes do not reach are zero.
-fn words<const N: usize>(bytes: &[u8]) -> [u64; N] {
-    let mut words = [0; N];
-    let (all, _) = bytes.as_chunks::<8>();
-    for (word, bytes) in words.iter_mut().zip(all) {
-        *word = u64::from_le_bytes(*bytes);
-    }
-    words
-}
-
-/// The bytes of four words.
-fn bytes(words: [u64; 4]) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    for (place, byte) in bytes.iter_mut().zip(words.into_iter().flat_map(u64::to_le_bytes)) {
-        *place = byte;
-    }
-    bytes
 }
 
 #[cfg(test)]

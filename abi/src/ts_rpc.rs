@@ -1,4 +1,5 @@
 //! Door T: TS-RPC version 1 in the five 32-bit payload registers of an FF-A direct message (`docs/abi.md`).
+use num_enum::TryFromPrimitive;
 use uuid::{Uuid, uuid};
 
 /// FF-A UUID of door T, the same for every TS-RPC endpoint.
@@ -30,7 +31,7 @@ mod opcode {
 }
 
 /// What becomes of an RPC, before any service has been asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, TryFromPrimitive)]
 #[repr(i32)]
 pub enum Status {
     /// The call was carried out; what the service says of it is another word.
@@ -51,6 +52,24 @@ pub enum Status {
     InvalidResponseBody = -7,
     /// No room.
     ResourceFailure = -8,
+}
+
+impl Status {
+    /// Returns its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "SUCCESS",
+            Self::Internal => "INTERNAL",
+            Self::InvalidValue => "INVALID_VALUE",
+            Self::NotFound => "NOT_FOUND",
+            Self::InvalidState => "INVALID_STATE",
+            Self::TransportLayer => "TRANSPORT_LAYER",
+            Self::InvalidRequestBody => "INVALID_REQUEST_BODY",
+            Self::InvalidResponseBody => "INVALID_RESPONSE_BODY",
+            Self::ResourceFailure => "RESOURCE_FAILURE",
+        }
+    }
 }
 
 /// A well-formed request.

@@ -75,6 +75,8 @@ impl<M: Machine> Service<'_, M> {
         status
     }
 
+    /// Has the handle retrieved, looks at its ranges, and keeps it. Not inlined: the stack need not hold the ranges all the time.
+    #[inline(never)]
     fn retrieve_buffer<C: SharedBuffers>(
         &mut self,
         owner: EndpointId,
@@ -146,25 +148,34 @@ impl<M: Machine> Service<'_, M> {
         if !matches!(answer.tee_result(), Some(TeeResult::Success | TeeResult::InProgress)) {
             return Ok(returned(&answer, 0));
         }
-        let mut bytes = [0; MAX_ANSWER_LENGTH];
-        let details = match request {
-            Ok(door_d::Request::GetProcessor { index }) => self.details(index),
+        let described = match request {
+            Ok(door_d::Request::GetProcessor { index }) => Some(index),
             _ => None,
         };
-        let length = match details {
-            Some(details) => details.encode(&answer, &mut bytes),
-            None => {
-                if let Some(values) = bytes.first_chunk_mut() {
-                    *values = door_t::encode_values(&answer);
-                }
-                ANSWER_LENGTH
-            }
-        };
-        let written = bytes.get(..length).ok_or(MemoryError::OutOfBounds);
-        match written.and_then(|bytes| memory.write(handle, 0, bytes)) {
-            Ok(()) => Ok(returned(&answer, length)),
+        match self.put_answer(handle, &answer, described, memory) {
+            Ok(length) => Ok(returned(&answer, length)),
             Err(error) => Ok(returned(&self.refuse(name, caller, refusal_of(error).into()), 0)),
         }
+    }
+
+    /// Writes an answer into the buffer, with the details of the processor that was asked about. Returns its length, bytes. Not
+    /// inlined: the stack need not hold the answer while the request is carried out.
+    #[inline(never)]
+    fn put_answer<C: SharedBuffers>(
+        &self,
+        handle: u64,
+        answer: &door_d::Answer,
+        described: Option<u32>,
+        memory: &mut C,
+    ) -> Result<usize, MemoryError> {
+        let Some(details) = described.and_then(|index| self.details(index)) else {
+            memory.write(handle, 0, &door_t::encode_values(answer))?;
+            return Ok(ANSWER_LENGTH);
+        };
+        let mut bytes = [0; MAX_ANSWER_LENGTH];
+        let length = details.encode(answer, &mut bytes);
+        memory.write(handle, 0, bytes.get(..length).ok_or(MemoryError::OutOfBounds)?)?;
+        Ok(length)
     }
 
     /// LOAD_FW, from a chunk in a buffer of this many bytes.

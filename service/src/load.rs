@@ -139,25 +139,37 @@ impl<M: Machine> Service<'_, M> {
         if let Some(share) = work.share.take() {
             share.let_go(memory);
         }
-        let end_of = |size: u64| offset.saturating_add(size).min(total);
-        let (handle, lent) = match source {
-            Source::Memory { handle, lent } => (handle, lent),
-            Source::Buffer { handle, place: start, length } => {
-                let end = end_of(length);
-                work.share = Some(Share { handle, place: start, offset, end, is_buffer: true });
-                return Ok(Some(place));
+        match source {
+            Source::Memory { handle, lent } => self.retrieve(place, handle, lent, offset, memory)?,
+            Source::Buffer { handle, place, length } => {
+                let end = offset.saturating_add(length).min(total);
+                work.share = Some(Share { handle, place, offset, end, is_buffer: true });
             }
-        };
+        }
+        Ok(Some(place))
+    }
+
+    /// Takes over memory whose first byte is this one of the container. Not inlined: the stack need not hold the ranges all the time.
+    #[inline(never)]
+    fn retrieve<C: ClientMemory>(
+        &mut self,
+        place: usize,
+        handle: u64,
+        lent: bool,
+        offset: u64,
+        memory: &mut C,
+    ) -> Result<(), Refused> {
+        let Work { caller, total, .. } = *self.work(place)?;
         let retrieved = memory.retrieve(caller.endpoint, handle, lent).map_err(refusal_of)?;
         let size = ranges::total_size(&retrieved);
+        let end = offset.saturating_add(size).min(total);
         // Held from here on: whoever ends the load gives it back.
-        work.share = Some(Share { handle, place: 0, offset, end: end_of(size), is_buffer: false });
+        self.work(place)?.share = Some(Share { handle, place: 0, offset, end, is_buffer: false });
         ranges::check(&self.board, &retrieved)?;
         if size == 0 {
             return Err(Refusal::ShareTooSmall.into());
         }
-        memory.map(handle, &retrieved).map_err(refusal_of)?;
-        Ok(Some(place))
+        Ok(memory.map(handle, &retrieved).map_err(refusal_of)?)
     }
 
     /// Finds room for another load. A client has room for one load that has claimed nothing yet. If there is none left, the load

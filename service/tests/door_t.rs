@@ -497,7 +497,7 @@ fn registers_are_total() {
     };
     for _ in 0..20_000 {
         let interface = [0, 0, 0xFF_0000, 0x1_0000][next() as usize % 4];
-        let control = interface | next() % 0x18;
+        let control = interface | (next() % 0x18);
         let handle = if next() % 3 == 0 { next() } else { buffer as u32 };
         let registers: ts_rpc::Registers = [control, handle, 0, next() % 64, 0];
         if control != 0xFF_0002 || handle != buffer as u32 {

@@ -121,6 +121,11 @@ impl<T: Tee> Remoteproc<T> {
         &mut self.tee
     }
 
+    /// Returns the back end for good.
+    pub fn into_tee(self) -> T {
+        self.tee
+    }
+
     /// Authenticates and loads the container of `total` bytes that lies at `image`, telling `progress` whenever bytes were
     /// consumed. The service works in slices, and takes an image that is too scattered for one share in several. All image memory
     /// that was shared on the way is taken back before this returns.

@@ -23,52 +23,76 @@ const MEMORY_TYPE_NORMAL: u16 = 0b10 << 4;
 /// Memory type that is not specified.
 const MEMORY_TYPE_OPEN: u16 = 0;
 
-/// Most handles that are held.
-const MAX_HELD: usize = MAX_LOADS + MAX_BUFFERS;
+/// Most ranges of a buffer of door T: those of whole images are many, these are not.
+const MAX_BUFFER_RANGES: usize = 16;
 
 /// A handle that the SPMC counts as retrieved.
-struct Held {
+struct Held<const RANGES: usize> {
     handle: u64,
-    /// Retrieved for writing, too.
-    writable: bool,
-    ranges: Vec<PhysicalRange, MAX_RANGES>,
+    ranges: Vec<PhysicalRange, RANGES>,
     /// The service has looked at the ranges and wants them used.
     usable: bool,
 }
 
-/// What [`FfaMemory`] keeps. In a static of its own, so that boot's stack need not hold it.
+/// What [`FfaMemory`] keeps. In a static of its own, so that no stack need hold it.
 struct Kept {
-    held: Vec<Held, MAX_HELD>,
+    images: Vec<Held<MAX_RANGES>, MAX_LOADS>,
+    buffers: Vec<Held<MAX_BUFFER_RANGES>, MAX_BUFFERS>,
+    /// What the SPMC has told of the last retrieve.
     description: [u8; SIZE],
 }
 
-static KEPT: Mutex<Kept> = Mutex::new(Kept { held: Vec::new(), description: [0; SIZE] });
+static KEPT: Mutex<Kept> =
+    Mutex::new(Kept { images: Vec::new(), buffers: Vec::new(), description: [0; SIZE] });
 
-/// Client memory: one handle for each load that can be under way, and the buffers of door T.
+/// Client memory: one handle for each load that can be under way, which is read, and the buffers of door T, which are written too.
 pub struct FfaMemory {
     mailbox: Mailbox,
     partition: EndpointId,
-    held: &'static mut Vec<Held, MAX_HELD>,
-    description: &'static mut [u8; SIZE],
+    kept: &'static mut Kept,
+}
+
+impl Kept {
+    /// Returns the ranges of a handle that is held, and whether they may be used.
+    fn ranges(&self, handle: u64) -> Option<(&[PhysicalRange], bool)> {
+        let image = self.images.iter().find(|held| held.handle == handle);
+        image.map(|held| (held.ranges.as_slice(), held.usable)).or_else(|| self.buffer(handle))
+    }
+
+    /// The same of a buffer.
+    fn buffer(&self, handle: u64) -> Option<(&[PhysicalRange], bool)> {
+        let buffer = self.buffers.iter().find(|held| held.handle == handle)?;
+        Some((buffer.ranges.as_slice(), buffer.usable))
+    }
+}
+
+/// Keeps what was retrieved, if there is room for so many ranges.
+fn keep<const RANGES: usize, const MOST: usize>(
+    list: &mut Vec<Held<RANGES>, MOST>,
+    handle: u64,
+    retrieved: &Retrieved,
+) -> Result<(), MemoryError> {
+    let ranges = Vec::from_slice(&retrieved.ranges).map_err(|_| MemoryError::TooManyRanges)?;
+    list.push(Held { handle, ranges, usable: false }).map_err(|_| MemoryError::NoRoom)
 }
 
 impl FfaMemory {
     /// Makes it from the mapped buffer pair, of which there is one.
     pub fn new(mailbox: Mailbox, partition: EndpointId) -> Self {
-        let Kept { held, description } = MutexGuard::leak(KEPT.lock());
-        Self { mailbox, partition, held, description }
+        Self { mailbox, partition, kept: MutexGuard::leak(KEPT.lock()) }
     }
 
     /// Retrieves memory, and keeps its ranges.
     fn take(&mut self, request: RetrieveRequest) -> Result<Retrieved, MemoryError> {
         let RetrieveRequest { handle, sender, writable, .. } = request;
-        if self.held.iter().any(|held| held.handle == handle) {
+        if self.kept.ranges(handle).is_some() {
             return Err(MemoryError::InUse);
         }
-        if self.held.is_full() {
+        let is_full = if writable { self.kept.buffers.is_full() } else { self.kept.images.is_full() };
+        if is_full {
             return Err(MemoryError::NoRoom);
         }
-        let length = self.mailbox.retrieve(request, self.description).map_err(|error| {
+        let length = self.mailbox.retrieve(request, &mut self.kept.description).map_err(|error| {
             log::warn!("memory {handle:#x} of {sender:#06x} can't be retrieved: {error}");
             match error {
                 RetrieveError::Refused(error) if error.is(FfaError::NoMemory) || error.is(FfaError::Busy) => {
@@ -79,18 +103,18 @@ impl FfaMemory {
                 RetrieveError::Descriptor(_) => MemoryError::Malformed,
             }
         })?;
-        match self.parse(&request, length) {
-            Ok(retrieved) => {
-                let held = Held { handle, writable, ranges: retrieved.ranges.clone(), usable: false };
-                // There is room: that was looked at before.
-                let _ = self.held.push(held);
-                Ok(retrieved)
+        let kept = self.parse(&request, length).and_then(|retrieved| {
+            if writable {
+                keep(&mut self.kept.buffers, handle, &retrieved)?;
+            } else {
+                keep(&mut self.kept.images, handle, &retrieved)?;
             }
-            Err(error) => {
-                self.mailbox.relinquish(handle);
-                Err(error)
-            }
+            Ok(retrieved)
+        });
+        if kept.is_err() {
+            self.mailbox.relinquish(handle);
         }
+        kept
     }
 
     /// Returns the physical address of a byte of a handle that may be used, and how many of `most` bytes follow it in its range.
@@ -101,16 +125,18 @@ impl FfaMemory {
         most: usize,
         to_write: bool,
     ) -> Result<(u64, usize), MemoryError> {
-        let usable = |held: &&Held| held.handle == handle && held.usable && (held.writable || !to_write);
-        let held = self.held.iter().find(usable).ok_or(MemoryError::UnknownHandle)?;
-        let (address, available) = locate(&held.ranges, offset).ok_or(MemoryError::OutOfBounds)?;
+        let held = if to_write { self.kept.buffer(handle) } else { self.kept.ranges(handle) };
+        let (ranges, true) = held.ok_or(MemoryError::UnknownHandle)? else {
+            return Err(MemoryError::UnknownHandle);
+        };
+        let (address, available) = locate(ranges, offset).ok_or(MemoryError::OutOfBounds)?;
         Ok((address, usize::try_from(available).map_or(most, |available| available.min(most))))
     }
 
     /// Reads the description of a retrieve.
     fn parse(&self, request: &RetrieveRequest, length: usize) -> Result<Retrieved, MemoryError> {
+        let bytes = self.kept.description.get(..length).ok_or(MemoryError::Malformed)?;
         let RetrieveRequest { handle, sender: owner, lent, writable, .. } = *request;
-        let bytes = self.description.get(..length).ok_or(MemoryError::Malformed)?;
         let response = RetrieveResponse::parse(bytes).map_err(|error| match error {
             DescriptorError::TooManyRanges => MemoryError::TooManyRanges,
             _ => MemoryError::Malformed,
@@ -144,13 +170,15 @@ impl ClientMemory for FfaMemory {
     }
 
     fn map(&mut self, handle: u64, retrieved: &Retrieved) -> Result<(), MemoryError> {
-        let held =
-            self.held.iter_mut().find(|held| held.handle == handle).ok_or(MemoryError::UnknownHandle)?;
-        // The ranges that were checked are the ranges that are read, and they are the normal world's: the window maps them so.
-        if held.ranges != retrieved.ranges || !retrieved.normal_world {
+        let (ranges, _) = self.kept.ranges(handle).ok_or(MemoryError::UnknownHandle)?;
+        // The ranges that were checked are the ranges that are used, and they are the normal world's: the window maps them so.
+        if ranges != retrieved.ranges || !retrieved.normal_world {
             return Err(MemoryError::Malformed);
         }
-        held.usable = true;
+        let images = self.kept.images.iter_mut().filter(|held| held.handle == handle);
+        images.for_each(|held| held.usable = true);
+        let buffers = self.kept.buffers.iter_mut().filter(|held| held.handle == handle);
+        buffers.for_each(|held| held.usable = true);
         Ok(())
     }
 
@@ -170,14 +198,19 @@ impl ClientMemory for FfaMemory {
     }
 
     fn relinquish(&mut self, handle: u64) {
-        if let Some(index) = self.held.iter().position(|held| held.handle == handle) {
-            self.held.swap_remove(index);
-            self.mailbox.relinquish(handle);
+        let Kept { images, buffers, .. } = &mut *self.kept;
+        if let Some(index) = images.iter().position(|held| held.handle == handle) {
+            images.swap_remove(index);
+        } else if let Some(index) = buffers.iter().position(|held| held.handle == handle) {
+            buffers.swap_remove(index);
+        } else {
+            return;
         }
+        self.mailbox.relinquish(handle);
     }
 
     fn held(&self) -> usize {
-        self.held.len()
+        self.kept.images.len().saturating_add(self.kept.buffers.len())
     }
 }
 

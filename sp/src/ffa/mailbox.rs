@@ -20,7 +20,11 @@ struct Buffer(UnsafeCell<[u8; SIZE]>);
 // SAFETY: only the one `Mailbox` accesses the buffers, through raw pointers, and it is not shared.
 unsafe impl Sync for Buffer {}
 
+// SAFETY: zeroed memory like all of its kind; the linker script only puts what is aligned to pages together.
+#[unsafe(link_section = ".bss.pages")]
 static RX: Buffer = Buffer(UnsafeCell::new([0; SIZE]));
+// SAFETY: as above.
+#[unsafe(link_section = ".bss.pages")]
 static TX: Buffer = Buffer(UnsafeCell::new([0; SIZE]));
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
