@@ -10,6 +10,7 @@ use crate::window;
 use crate::workspace::Workspace;
 use crate::{setup, sign};
 use anyhow::{Context, Result, bail};
+use remote_core_supervisor::{Core, WINDOW};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -45,7 +46,8 @@ fn parse_address(text: &str) -> Result<u64, String> {
         None => text.parse(),
     };
     let address = number.map_err(|error| error.to_string())?;
-    let window = remote_core_supervisor::WINDOW..remote_core_supervisor::CONTROL_PAGE;
+    // The control pages lie behind everything that firmware could write.
+    let window = WINDOW..Core::CortexM4.control_page();
     if !window.contains(&address) || !address.is_multiple_of(4) {
         return Err(format!("no word of the window {:#x}-{:#x}", window.start, window.end));
     }
