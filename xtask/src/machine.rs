@@ -56,10 +56,18 @@ pub struct Outcome {
     pub remote: Report,
     /// What the Cortex-M4 did.
     pub remote_m4: Report,
-    /// Device address of the Cortex-M33's last boot, as the control page holds it.
-    pub boot_address: u32,
+    /// Device address of each core's last boot, as its control page holds it; by the processor's id.
+    pub boot_addresses: [u32; 2],
     /// From the emulator's start to its end.
     pub elapsed: Duration,
+}
+
+impl Outcome {
+    /// How often a processor was released from reset, and where it was started last: a device address. By the processor's id.
+    pub fn starts(&self, processor: u32) -> (u32, u32) {
+        let [m33, m4] = self.boot_addresses;
+        if processor == 0 { (self.remote.releases, m33) } else { (self.remote_m4.releases, m4) }
+    }
 }
 
 /// How the machine's time passes.
@@ -171,8 +179,9 @@ pub fn run_by_clock(
             ));
         }
     }
-    let boot_address = window::control_word(&window, Core::CortexM33, ControlWord::BootAddress)?;
-    Ok(Outcome { console, problems, remote, remote_m4, boot_address, elapsed })
+    let boot_address = |core| window::control_word(&window, core, ControlWord::BootAddress);
+    let boot_addresses = [boot_address(Core::CortexM33)?, boot_address(Core::CortexM4)?];
+    Ok(Outcome { console, problems, remote, remote_m4, boot_addresses, elapsed })
 }
 
 /// What the lines of the test bench's EL3 firmware say against the run. They end with a count, so that nothing can be lost.
