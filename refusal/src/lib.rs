@@ -177,6 +177,7 @@ refusals! {
     0x1006 IsStopped "IS_STOPPED" BadState "The processor was stopped or has crashed: LOAD_FW again before START_FW."
     0x1007 LoadInProgress "LOAD_IN_PROGRESS" BadState "A load is under way: go on with LOAD_FW or release the processor."
     0x1008 MetadataSlotsFull "METADATA_SLOTS_FULL" OutOfMemory "Too many clients load at once: try again."
+    0x1009 EndpointNotAllowed "ENDPOINT_NOT_ALLOWED" AccessDenied "The manifest gives this processor to other endpoints: ask from one of them, or add this one to its list."
 
     0x1101 HandleUnknown "HANDLE_UNKNOWN" BadParameters "The memory handle was not shared with this partition by this client: share the image first."
     0x1102 ShareTooSmall "SHARE_TOO_SMALL" BadParameters "The shared memory is smaller than the bytes announced: share the whole image."

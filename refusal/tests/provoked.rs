@@ -153,6 +153,11 @@ const PROVOKED: &[Row] = &[
         &[Refusal::MetadataSlotsFull, Refusal::HandleInUse],
     ),
     (
+        "service/tests/processors.rs",
+        "a_processor_may_be_for_some_endpoints_only",
+        &[Refusal::EndpointNotAllowed],
+    ),
+    (
         "service/tests/client_memory.rs",
         "what_the_spmc_says_of_a_handle",
         &[Refusal::HandleUnknown, Refusal::TooManyRanges, Refusal::ShareMalformed],

@@ -207,8 +207,12 @@ impl<'a, M: Machine> Service<'a, M> {
         Answer::of(result_of(refused.refusal))
     }
 
-    /// Decides whether this client may ask this now: its own processor or a free one, and a row of the table that allows it.
+    /// Decides whether this client may ask this now: a processor that the manifest does not keep from it, its own or a free one, and a
+    /// row of the table that allows it.
     pub(crate) fn admit(&mut self, index: usize, caller: Caller, ask: Ask) -> Result<Verdict, Refused> {
+        if !self.processor(index)?.is_for(caller.endpoint) {
+            return Err(Refusal::EndpointNotAllowed.into());
+        }
         self.look_for_crash(index)?;
         let now = self.machine.milliseconds();
         let limit = u64::from(self.board.idle_claim_ms);
