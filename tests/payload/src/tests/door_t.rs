@@ -132,8 +132,11 @@ fn firmware_in_chunks(context: &mut Context) -> Outcome {
         load(client, file)?;
         let location = client.resource_table().map_err(|error| failure!("{error}"))?;
         let location = location.ok_or_else(|| failure!("no resource table"))?;
-        let table = observe::copy_table(location).ok_or_else(|| failure!("the table is elsewhere"))?;
-        let heartbeat = observe::signs(&table).heartbeat.ok_or_else(|| failure!("no heartbeat in it"))?;
+        let table = observe::copy_table(context.parameters.processor(), location)
+            .ok_or_else(|| failure!("the table is elsewhere"))?;
+        let heartbeat = observe::signs(context.parameters.processor(), &table)
+            .heartbeat
+            .ok_or_else(|| failure!("no heartbeat in it"))?;
         client.start().map_err(|error| failure!("start: {error}"))?;
         let first = observe::wait_for_move(heartbeat, 0).ok_or_else(|| failure!("no heartbeat"))?;
         observe::wait_for_move(heartbeat, first).ok_or_else(|| failure!("the heartbeat stays {first}"))?;
