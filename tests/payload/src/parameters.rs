@@ -14,6 +14,7 @@
 //! | large | test | this project's own firmware in a file of 16 MiB, of which 10 MiB are loaded |
 //! | firmware | test | this project's own firmware |
 //! | counter-4, counter-5, counter-9 | test | the same, signed with this security counter |
+//! | contexts | test | number of execution contexts in the manifest |
 //! | spmc | test | `prebuilt`: the SPMC is not the test bench's, so tests that need its controls are skipped |
 //! | vector | test | file and what has to happen to it: `load`, `before:REFUSAL` or `after:REFUSAL` (the claim); repeatable |
 //!

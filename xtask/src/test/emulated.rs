@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The longest run, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(400);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// Bytes of the large file, of which 10 MiB are loaded.
 const LARGE: usize = 16 << 20;
@@ -48,12 +48,22 @@ pub fn system(suite: &mut Suite) -> Result<()> {
     let large = sign::large_file(&suite.workspace, &images.remote_firmware, LARGE)?;
     place(&mut parameters, "large", "large-file.sig", large, "")?;
     // The tests begin and end with clear memory.
-    run(suite, &suite.title("system"), 0, &keys, PROPERTIES, &parameters).map(drop)
+    let title = if suite.one_context { "system, one execution context" } else { "system" };
+    run(suite, &suite.title(title), 0, &keys, PROPERTIES, &parameters).map(drop)
+}
+
+/// The same tests of a partition with one execution context, which runs on whichever CPU calls it.
+pub fn one_context(suite: &mut Suite) -> Result<()> {
+    suite.one_context = true;
+    let outcome = system(suite);
+    suite.one_context = false;
+    outcome
 }
 
 /// What both kinds of run tell the payload.
 fn parameters(suite: &Suite) -> Result<Parameters> {
     let mut parameters = Parameters::new("test");
+    parameters.set("contexts", if suite.one_context { "1" } else { "4" })?;
     if matches!(suite.firmware, Firmware::Prebuilt(_)) {
         // Tests that need the test bench's own controls are to be skipped, not failed.
         parameters.set("spmc", "prebuilt")?;
@@ -143,7 +153,8 @@ pub fn run_images(
     let mut verdicts = Verdicts::default();
     let mut facts = Vec::new();
     let firmware = suite.firmware.clone();
-    let run = Run { firmware: &firmware, keys, properties, parameters, fill, limit: LIMIT };
+    let one_context = suite.one_context;
+    let run = Run { firmware: &firmware, keys, properties, one_context, parameters, fill, limit: LIMIT };
     let outcome = machine::run_by_clock(&suite.workspace, images, &run, clock, |_, line| {
         if line.speaker != Speaker::Payload {
             return;
