@@ -53,7 +53,7 @@ fn all_on() -> Outcome {
 }
 
 /// x1 of a direct request.
-fn parties(context: &mut Context) -> u64 {
+pub fn parties(context: &mut Context) -> u64 {
     u64::from(context.client.tee().own_id()) << 16 | u64::from(context.client.tee().service().partition)
 }
 
@@ -229,7 +229,7 @@ fn questions_during_a_load(context: &mut Context) -> Outcome {
 }
 
 /// Has interrupts preempt the partition, or skips the case.
-fn preempting(context: &Context) -> Outcome {
+pub fn preempting(context: &Context) -> Outcome {
     if context.set_strictness(Strictness::Preempting)? {
         return Ok(());
     }
@@ -238,7 +238,7 @@ fn preempting(context: &Context) -> Outcome {
 }
 
 /// Makes the second request of a load, and has it interrupted where the service is at work. False: it was answered before.
-fn interrupted_load(context: &mut Context, handle: u64, total: u64, delay: u64) -> Outcome<bool> {
+pub fn interrupted_load(context: &mut Context, handle: u64, total: u64, delay: u64) -> Outcome<bool> {
     let request = load_request(context, handle, total);
     context.load_once(handle, total, 0)?;
     context.client.tee().transport().storm = Some(Storm::new(Delays { first: 1, step: 1, last: 1 }, 0));
@@ -260,7 +260,7 @@ fn interrupted_load(context: &mut Context, handle: u64, total: u64, delay: u64) 
 }
 
 /// FFA_RUN of the partition's first execution context, on this CPU.
-fn resume(context: &mut Context) -> Registers {
+pub fn resume(context: &mut Context) -> Registers {
     let target = u64::from(context.client.tee().service().partition) << 16;
     context.call(FFA_RUN, &[target])
 }
@@ -391,4 +391,10 @@ fn an_interrupted_request_on_another_processor(context: &mut Context) -> Outcome
     processors::switch_off(1)?;
     expect!(machine::set_strictness(Strictness::Strict), "the SPMC has lost its control");
     Ok(())
+}
+
+/// Asks once. True: the service is in use.
+pub fn is_busy(parties: u64, payload: [u64; 5]) -> bool {
+    let answer = smccc::smc64(REQUEST_64, request(parties, payload));
+    answer[0] as u32 == RESPONSE_64 && answer[3] == BUSY.into()
 }
