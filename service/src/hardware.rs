@@ -16,7 +16,7 @@ pub enum DriverProgress {
 }
 
 /// What the hardware says of the processor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Observed {
     /// Held in reset.
     Held,
@@ -36,7 +36,7 @@ pub struct Boot {
 }
 
 /// Who may reach a region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Isolation {
     /// No firmware: as the platform has it by default.
     Normal,

@@ -8,11 +8,17 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "exploration")]
+extern crate alloc;
+
 pub mod client_memory;
 pub mod clients;
 pub mod configuration;
 mod control;
 pub mod counters;
+#[cfg(feature = "exploration")]
+pub mod exploration;
+mod guards;
 pub mod hardware;
 mod inform;
 pub mod jobs;
@@ -30,5 +36,6 @@ mod steps;
 
 pub use clients::{Caller, Door};
 pub use counters::Counters;
+pub use guards::Guard;
 pub use jobs::Storage;
 pub use service::Service;
