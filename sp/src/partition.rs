@@ -9,6 +9,7 @@ use crate::dead;
 use crate::fault;
 use crate::machine::Hardware;
 use crate::time;
+use core::hint::spin_loop;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 use remoteproc_abi::result::TeeResult;
 use remoteproc_abi::{door_d, ts_rpc};
@@ -34,6 +35,9 @@ static USER: AtomicU32 = AtomicU32::new(0);
 
 /// Who uses it next.
 static TURN: Turn = Turn::new();
+
+/// The longest that a request waits for its turn, milliseconds: much longer than a slice takes, even in an emulator.
+const PATIENCE: u64 = 2_000;
 
 /// The memory that the service works in.
 type Workplace = Storage<<Software as Provider>::Hasher>;
@@ -103,9 +107,25 @@ impl message::Service for Front {
         if dead::is_dead() {
             return message::Dead.handle_rpc(client, request);
         }
-        #[cfg(feature = "fault-injection")]
-        fault::reach(fault::Point::DoorT);
-        door_t::answer(request)
+        let begun = time::milliseconds();
+        loop {
+            let answer = enter(|Partition { service, memory }| {
+                #[cfg(feature = "fault-injection")]
+                fault::reach(fault::Point::DoorT);
+                service.handle_rpc(client, request, memory)
+            });
+            if let Some(answer) = answer {
+                return answer;
+            }
+            if dead::is_dead() {
+                return message::Dead.handle_rpc(client, request);
+            }
+            let waited = time::milliseconds().saturating_sub(begun);
+            if !door_t::waits_its_turn(request) || waited > PATIENCE {
+                return door_t::answer_of_the_busy(request);
+            }
+            spin_loop();
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod fuzzing;
 mod host;
 mod prebuilt;
 mod signed;
+pub mod soak;
 mod sources;
 mod tally;
 mod trust;
@@ -20,6 +21,7 @@ use crate::setup;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
 use anyhow::{Result, anyhow, bail};
+use std::time::Duration;
 use tally::Tally;
 
 /// A group of checks: its name, what it checks, and the checks.
@@ -63,6 +65,9 @@ pub struct Options {
     list: bool,
 }
 
+/// The longest run of the emulator, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(900);
+
 /// What the checks share.
 struct Suite {
     workspace: Workspace,
@@ -78,6 +83,8 @@ struct Suite {
     seed: Option<u64>,
     /// Figures are wanted as JSON, too.
     json: bool,
+    /// The longest that one run of the emulator may take.
+    limit: Duration,
     tally: Tally,
 }
 
@@ -92,6 +99,7 @@ impl Suite {
             part,
             seed: None,
             json: false,
+            limit: LIMIT,
             tally: Tally::default(),
         }
     }
