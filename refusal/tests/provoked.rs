@@ -181,6 +181,12 @@ const PROVOKED: &[Row] = &[
         "offsets_and_flags_that_are_not_for_this_version",
         &[Refusal::OffsetUnexpected],
     ),
+    (
+        "service/tests/events.rs",
+        "only_the_owner_binds_one_notification_at_a_time",
+        &[Refusal::NotificationOutOfRange],
+    ),
+    ("service/tests/events.rs", "without_notifications_the_status_tells", &[Refusal::NoNotifications]),
     ("service/tests/hardware.rs", "hardware_that_stays_busy_has_failed", &[Refusal::HardwareFailed]),
     (
         "service/tests/failures.rs",
@@ -197,6 +203,10 @@ const PROVOKED: &[Row] = &[
         "a_counter_that_is_not_written_holds_the_processor_again",
         &[Refusal::CounterWriteFailed],
     ),
+    ("service/tests/door_t.rs", "calls_that_make_no_sense_are_answered", &[Refusal::RequestLength]),
+    ("service/tests/door_t.rs", "chunks_that_do_not_fit_the_buffer", &[Refusal::ChunkOutside]),
+    ("service/tests/door_t.rs", "buffers_are_their_owners", &[Refusal::BufferHeld]),
+    ("service/tests/door_t.rs", "no_endpoint_takes_all_buffers", &[Refusal::BuffersFull]),
 ];
 
 fn source(path: &str) -> String {

@@ -1,11 +1,12 @@
 //! The front door: one request in, one answer out, whatever the request is.
+use crate::buffers::Buffers;
 use crate::client_memory::ClientMemory;
 use crate::clients::{Caller, LastRefusals};
 use crate::configuration::{Board, MAX_PROCESSORS, Processor};
 use crate::counters::Counters;
-use crate::hardware::{DriverProgress, Machine, Observed, ProcessorDriver};
+use crate::hardware::{DriverProgress, Machine, ProcessorDriver};
 use crate::jobs::{MAX_LOADS, Storage, Work};
-use crate::lifecycle::{Ask, Event, Input, State, Verdict, transition};
+use crate::lifecycle::{Ask, Input, State, Verdict, transition};
 use crate::processor::Slot;
 use crate::report;
 use crate::result::Refused;
@@ -40,6 +41,8 @@ pub struct Service<'a, M: Machine> {
     pub(crate) works: [Option<Work>; MAX_LOADS],
     pub(crate) buffer: &'a mut [u8; PIECE],
     pub(crate) counters: Counters,
+    /// What clients of door T share.
+    pub(crate) buffers: Buffers,
     refusals: LastRefusals,
 }
 
@@ -63,6 +66,7 @@ impl<'a, M: Machine> Service<'a, M> {
             works: [None; MAX_LOADS],
             buffer,
             counters: Counters::default(),
+            buffers: Buffers::new(),
             refusals: LastRefusals::default(),
         }
     }
@@ -77,15 +81,20 @@ impl<'a, M: Machine> Service<'a, M> {
         match Request::decode(registers) {
             Ok(request) => self.handle_request(caller, request, memory),
             Err(error) => {
-                let refusal = match error {
-                    DecodeError::UnknownCommand(_) => Refusal::UnknownCommand,
-                    DecodeError::ReservedBits | DecodeError::BadArgument => Refusal::FlagsUnknown,
-                };
                 let [first, ..] = *registers;
-                let command = Command::try_from((first & 0xFFFF) as u16).map_or("a request", Command::name);
-                self.refuse(command, caller, refusal.into())
+                self.refuse_malformed((first & 0xFFFF) as u16, caller, error)
             }
         }
+    }
+
+    /// Answers what is no request.
+    pub(crate) fn refuse_malformed(&mut self, id: u16, caller: Caller, error: DecodeError) -> Answer {
+        let refusal = match error {
+            DecodeError::UnknownCommand(_) => Refusal::UnknownCommand,
+            DecodeError::ReservedBits | DecodeError::BadArgument => Refusal::FlagsUnknown,
+        };
+        let command = Command::try_from(id).map_or("a request", Command::name);
+        self.refuse(command, caller, refusal.into())
     }
 
     /// Answers one well-formed request.
@@ -120,6 +129,10 @@ impl<'a, M: Machine> Service<'a, M> {
                 (Command::GetStatus, self.find(processor).and_then(|index| self.status(index)))
             }
             Request::GetLastError => (Command::GetLastError, Ok(self.last_error(caller))),
+            Request::BindEvents { processor, notification } => (
+                Command::BindEvents,
+                self.find(processor).and_then(|index| self.bind_events(caller, index, notification)),
+            ),
             Request::Unimplemented(command) => (command, Err(Refusal::NotImplemented.into())),
         };
         outcome.unwrap_or_else(|refused| self.refuse(command.name(), caller, refused))
@@ -157,6 +170,12 @@ impl<'a, M: Machine> Service<'a, M> {
         self.works.iter().flatten().count()
     }
 
+    /// Returns how many buffers of door T are held, of [`MAX_BUFFERS`](crate::buffers::MAX_BUFFERS).
+    #[must_use]
+    pub fn buffers_held(&self) -> usize {
+        self.buffers.held()
+    }
+
     /// Returns the machine.
     #[must_use]
     pub const fn machine(&self) -> &M {
@@ -169,7 +188,7 @@ impl<'a, M: Machine> Service<'a, M> {
     }
 
     /// Returns the index of the processor with this id.
-    fn find(&self, id: u32) -> Result<usize, Refused> {
+    pub(crate) fn find(&self, id: u32) -> Result<usize, Refused> {
         let index = self.board.processors.iter().position(|processor| processor.id == id);
         index.ok_or(Refusal::UnknownProcessor.into())
     }
@@ -181,7 +200,7 @@ impl<'a, M: Machine> Service<'a, M> {
         }
     }
 
-    fn refuse(&mut self, command: &str, caller: Caller, refused: Refused) -> Answer {
+    pub(crate) fn refuse(&mut self, command: &str, caller: Caller, refused: Refused) -> Answer {
         self.counters.refusals = self.counters.refusals.saturating_add(1);
         report::refused(command, caller, &refused);
         self.refusals.remember(caller, refused);
@@ -208,22 +227,6 @@ impl<'a, M: Machine> Service<'a, M> {
             Verdict::Refuse(refusal) => Err(refusal.into()),
             verdict => Ok(verdict),
         }
-    }
-
-    /// Asks the hardware about a processor that should be running. If the hardware does not answer, nothing is concluded.
-    pub(crate) fn look_for_crash(&mut self, index: usize) -> Result<(), Refused> {
-        let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
-        if slot.state() != State::Running || slot.wait.is_some() {
-            return Ok(());
-        }
-        let observed = self.machine.driver(index).ok_or(Refusal::HardwareFailed)?.observe();
-        if let Ok(Observed::Crashed | Observed::Held) = observed {
-            slot.happened(Event::CrashSeen);
-            if let Some(processor) = self.board.processors.get(index) {
-                log::warn!("{}: does not run any more", processor.name);
-            }
-        }
-        Ok(())
     }
 
     pub(crate) fn slot(&mut self, index: usize) -> Result<&mut Slot<HasherOf<M>>, Refused> {

@@ -131,6 +131,11 @@ impl<T: Tee> Remoteproc<T> {
         &mut self.tee
     }
 
+    /// Returns the back end for good.
+    pub fn into_tee(self) -> T {
+        self.tee
+    }
+
     /// Authenticates and loads the container of `total` bytes that lies at `image`, telling `progress` whenever bytes were
     /// consumed. The service works in slices, and takes an image that is too scattered for one share in several. All image memory
     /// that was shared on the way is taken back before this returns.
@@ -299,6 +304,16 @@ impl<T: Tee> Remoteproc<T> {
     pub fn status(&mut self) -> Result<Status, Failure<T>> {
         let request = Request::GetStatus { processor: self.processor };
         self.question(&request, Command::GetStatus, Status::of)
+    }
+
+    /// Has this processor's events signaled by an FF-A notification, 0 to 63, until it is released. The caller creates its
+    /// bitmap and binds the notification to the partition before that, and asks for the [status](Self::status) when it comes.
+    ///
+    /// # Errors
+    /// See [`Error`]; refused where the SPMC has no notifications.
+    pub fn bind_events(&mut self, notification: u8) -> Result<(), Failure<T>> {
+        let request = Request::BindEvents { processor: self.processor, notification: notification.into() };
+        self.complete(&request, Command::BindEvents)
     }
 
     /// Asks something that is answered at once.

@@ -205,7 +205,7 @@ fn describe_machine(command: &mut Command, firmware: &Firmware, flash: &Path, wi
         // With this emulator's SVE, Hafnium ends its boot with an undefined instruction.
         Firmware::Prebuilt(_) => "max,sve=off,sme=off,pauth-impdef=on",
     };
-    command.args(["-cpu", cpu, "-smp", "1", "-no-reboot"]);
+    command.args(["-cpu", cpu, "-smp", "4", "-no-reboot"]);
     command.args(["-m", "768M,slots=2,maxmem=4G", "-nic", "none", "-display", "none", "-monitor", "none"]);
     command.arg("-bios").arg(flash);
     let backend = format!(

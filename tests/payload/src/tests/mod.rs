@@ -4,6 +4,7 @@ mod bounds;
 mod claims;
 mod counters;
 mod discovery;
+mod door_t;
 mod families;
 mod faults;
 mod firmware;
@@ -31,6 +32,7 @@ const THEMES: &[&[Case]] = &[
     requests::CASES,
     status::CASES,
     families::CASES,
+    door_t::CASES,
     lifecycle::CASES,
     sharing::CASES,
     addresses::CASES,

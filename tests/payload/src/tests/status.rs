@@ -36,6 +36,8 @@ const STOPPED: u64 = 5;
 /// What is being done to a processor, where GET_STATUS has it.
 const HELD_FOR_RELEASE: u64 = 4 << 8;
 const CLEARED: u64 = 5 << 8;
+/// Why it does not run: it locked up.
+const LOCKUP: u64 = 5;
 /// There is an owner.
 const OWNED: u64 = 1 << 32;
 
@@ -171,7 +173,7 @@ fn a_crash_is_told(context: &mut Context) -> Outcome {
     let crashed =
         machine::wait_until(10_000, || ask(context, GET_STATUS, 0).is_ok_and(|[state, ..]| state == CRASHED));
     expect!(crashed, "GET_STATUS never tells of the crash");
-    expect_status(context, CRASHED, owner, 1)?;
+    expect_status(context, CRASHED, owner, LOCKUP)?;
     context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"))?;
     expect_status(context, STOPPED, owner, 0)
 }

@@ -39,6 +39,8 @@ pub const TRACE_BYTES: usize = 0x1000;
 pub const HEARTBEAT: Word = Word(SHARED + 0x2000);
 /// What the other side asks for; zero when there is nothing to do.
 pub const REQUEST: Word = Word(SHARED + 0x2004);
+/// The control page's word for what the firmware has to report of itself.
+pub const REPORT: Word = Word(if cfg!(cortex_m4) { 0x21fe_002c } else { 0x80ff_002c });
 /// The two virtqueues that the resource table names. Nothing uses them yet.
 pub const VRINGS: [u32; 2] = [SHARED as u32 + 0x4000, SHARED as u32 + 0x8000];
 

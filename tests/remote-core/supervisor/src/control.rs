@@ -54,6 +54,17 @@ impl Control {
         Ok(())
     }
 
+    /// Before a release: forgets what the firmware has reported.
+    pub(crate) fn clear_firmware_report(&mut self) -> io::Result<()> {
+        self.set(ControlWord::FirmwareReport, 0)
+    }
+
+    /// What the firmware reports of itself since its release.
+    pub(crate) fn firmware_report(&self) -> io::Result<Option<EventKind>> {
+        let reported = self.get(ControlWord::FirmwareReport)? == EventKind::HardFault as u32;
+        Ok(reported.then_some(EventKind::HardFault))
+    }
+
     /// Tells what the core does.
     pub(crate) fn set_state(&mut self, state: State) -> io::Result<()> {
         self.set(ControlWord::State, state as u32)

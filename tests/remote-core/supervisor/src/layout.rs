@@ -72,6 +72,9 @@ pub enum ControlWord {
     Event = 0x24,
     /// Number of releases so far.
     Releases = 0x28,
+    /// Written by the core's firmware: [`EventKind::HardFault`] when it has met a fault and gives up. The supervisor clears it
+    /// before each release; other values mean nothing.
+    FirmwareReport = 0x2c,
 }
 
 impl ControlWord {
@@ -111,8 +114,7 @@ pub enum EventKind {
     GuestReset = 1,
     /// The watchdog of the core's own system expired.
     Watchdog = 2,
-    /// A fault that a monitor of the firmware's faults reports. The supervisor never raises it: a HardFault that
-    /// the firmware handles is the firmware's own business.
+    /// A fault that the firmware has met and reported: see [`ControlWord::FirmwareReport`].
     HardFault = 3,
     /// The core locked up: a fault while it could not take one.
     Lockup = 4,

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod control;
+mod doorbell;
 mod emulator;
 mod layout;
 mod line;
@@ -17,6 +18,7 @@ mod qmp;
 mod supervisor;
 mod window;
 
+pub use doorbell::Doorbell;
 pub use layout::{
     CONTROL_LAYOUT_VERSION, CONTROL_MAGIC, CONTROL_PAGE_BYTES, Command, ControlWord, Core, EventKind, State,
     WINDOW, WINDOW_BYTES,

@@ -57,7 +57,10 @@ impl ResetLine {
             return Ok(());
         };
         match emulator.wait(POLL) {
-            Waited::Nothing => Ok(()),
+            Waited::Nothing => match self.control.firmware_report()? {
+                Some(kind) => self.crashed(Some(kind)),
+                None => Ok(()),
+            },
             Waited::Message(message) => match crash_in(&message) {
                 Some(kind) => self.crashed(Some(kind)),
                 None => Ok(()),
@@ -74,9 +77,23 @@ impl ResetLine {
         let Some(ending) = self.emulator.take().map(Emulator::end) else {
             return Ok(());
         };
+        // What the firmware has reported came before anything that its emulator had to say.
+        let reported = self.control.firmware_report()?;
+        let kind = reported.or(kind).or_else(|| ending.crash()).unwrap_or(EventKind::EmulatorEnded);
+        self.happened(kind, &ending)?;
+        // Last: whoever sees this state finds the event.
         self.control.set_state(State::Crashed)?;
-        let kind = kind.or_else(|| ending.crash()).unwrap_or(EventKind::EmulatorEnded);
-        self.happened(kind, &ending)
+        self.ring();
+        Ok(())
+    }
+
+    /// Tells the partition to look.
+    fn ring(&self) {
+        if let Some(doorbell) = &self.config.doorbell
+            && let Err(error) = doorbell.ring()
+        {
+            self.log.line(format_args!("the doorbell does not ring: {error}"));
+        }
     }
 
     fn happened(&mut self, kind: EventKind, ending: &Ending) -> io::Result<()> {
@@ -107,6 +124,7 @@ impl ResetLine {
         if self.emulator.is_some() {
             return Ok(self.failed("release: the core runs already".into(), CommandResult::AlreadyRunning));
         }
+        self.control.clear_firmware_report()?;
         if !boot_address.is_multiple_of(VECTOR_TABLE_ALIGNMENT) && self.config.core == Core::CortexM4 {
             // The M33's boot ROM refuses it by itself.
             let text = format!("release: no vector table can lie at {boot_address:#010x}");
@@ -129,7 +147,7 @@ impl ResetLine {
         let ending = self.emulator.take().map(Emulator::end);
         self.control.set_state(State::Held)?;
         if let Some(ending) = ending
-            && let Some(kind) = ending.crash()
+            && let Some(kind) = self.control.firmware_report()?.or_else(|| ending.crash())
         {
             self.happened(kind, &ending)?;
         }

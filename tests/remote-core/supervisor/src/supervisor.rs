@@ -1,6 +1,7 @@
 //! What users of this crate hold: the supervisor, its configuration and its report.
 
 use crate::control::Control;
+use crate::doorbell::Doorbell;
 use crate::layout::{Core, EventKind};
 use crate::line::ResetLine;
 use crate::log::Log;
@@ -27,10 +28,12 @@ pub struct Config {
     pub log: PathBuf,
     /// How long the emulator may take to start.
     pub start_limit: Duration,
+    /// What is rung after each event, so that the partition looks at the control page. None: it has to look by itself.
+    pub doorbell: Option<Doorbell>,
 }
 
 impl Config {
-    /// The usual configuration of a Cortex-M33: `qemu-system-arm` from the search path, and 20 s for its start.
+    /// The usual configuration of a Cortex-M33: `qemu-system-arm` from the search path, 20 s for its start, and no doorbell.
     pub fn new(window: impl Into<PathBuf>, boot_rom: impl Into<PathBuf>, log: impl Into<PathBuf>) -> Self {
         let boot_rom = Some(boot_rom.into());
         Self { core: Core::CortexM33, boot_rom, ..Self::cortex_m4(window, log) }
@@ -45,6 +48,7 @@ impl Config {
             qemu: "qemu-system-arm".into(),
             log: log.into(),
             start_limit: Duration::from_secs(20),
+            doorbell: None,
         }
     }
 }

@@ -103,7 +103,7 @@ impl Bench {
 
     /// After a crash: the state, the last event, and no process.
     pub fn assert_crashed(&self, event: u32) {
-        assert_eq!(self.state(), State::Crashed as u32, "{}", self.log());
+        assert!(wait_until(|| self.state() == State::Crashed as u32), "{}", self.log());
         assert_eq!(self.control(ControlWord::Event), event, "{}", self.log());
         assert_eq!(processes(&self.window), [0_u32; 0], "{}", self.log());
     }

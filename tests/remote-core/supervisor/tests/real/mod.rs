@@ -21,7 +21,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("resource_table_says_where_everything_is", resource_table_says_where_everything_is),
     ("firmware_runs_until_it_is_held", firmware_runs_until_it_is_held),
     ("other_firmware_runs_after_a_reload", other_firmware_runs_after_a_reload),
-    ("hard_fault_stops_the_heartbeat", hard_fault_stops_the_heartbeat),
+    ("hard_fault_is_an_event", hard_fault_is_an_event),
     ("reset_request_is_an_event", reset_request_is_an_event),
     ("lockup_is_an_event", lockup_is_an_event),
     ("watchdog_is_an_event", watchdog_is_an_event),
@@ -161,23 +161,9 @@ fn other_firmware_runs_after_a_reload(files: &Files) -> String {
     String::new()
 }
 
-fn hard_fault_stops_the_heartbeat(files: &Files) -> String {
-    let mut bench = running(files);
-    bench.set_word(REQUEST, 1);
+fn hard_fault_is_an_event(files: &Files) -> String {
     // UNDEFINSTR, and HardFault by escalation: the handler of the firmware's own (non-secure) state ran.
-    let told = || {
-        trace(&bench).contains("m33: fault at 0x8000")
-            && trace(&bench).ends_with("CFSR 0x00010000, HFSR 0x40000000\n")
-    };
-    assert!(wait_until(told), "{}{}", trace(&bench), bench.log());
-    let trace = trace(&bench);
-    assert!(stands(&bench, HEARTBEAT));
-    assert_eq!(bench.state(), State::Running as u32, "the core runs: it is in its fault handler");
-    assert_eq!(bench.control(ControlWord::EventSequence), 0);
-    assert_eq!(bench.hold(), DONE);
-    start(&mut bench);
-    assert_eq!(bench.finish().events, []);
-    trace.lines().last().unwrap_or_default().to_owned()
+    assert_event(files, 1, "CFSR 0x00010000, HFSR 0x40000000\n", EventKind::HardFault)
 }
 
 /// Makes a request that ends the core, twice; returns the slowest time until the event was there.
