@@ -265,7 +265,7 @@ fn a_refused_image_is_refused_by_name(context: &mut Context) -> Outcome {
 }
 
 /// Shares some pages and has the partition take them as a buffer.
-fn buffer(context: &mut Context, pages: u32) -> Outcome<u64> {
+pub(super) fn buffer(context: &mut Context, pages: u32) -> Outcome<u64> {
     let handle = context.share_good(&[Constituent { address: PLACE, page_count: pages }])?;
     expect_eq!(take(context, handle)?, 0, "RETRIEVE_MEM");
     Ok(handle)
@@ -283,7 +283,7 @@ fn status(context: &mut Context, call: Call) -> Outcome<u64> {
 }
 
 /// RELINQ_MEM, which has to succeed; then the memory comes back.
-fn give_back(context: &mut Context, handle: u64) -> Outcome {
+pub(super) fn give_back(context: &mut Context, handle: u64) -> Outcome {
     expect_eq!(status(context, Call::RelinquishMemory { handle })?, 0, "RELINQ_MEM");
     context.reclaim(handle)
 }
@@ -309,7 +309,7 @@ fn request(context: &mut Context, handle: u64, request: &Request, chunk: Chunk) 
 }
 
 /// Repeats a request until it is not answered IN_PROGRESS; returns the result.
-fn complete(context: &mut Context, handle: u64, what: &Request) -> Outcome<u32> {
+pub(super) fn complete(context: &mut Context, handle: u64, what: &Request) -> Outcome<u32> {
     for _ in 0..100_000 {
         let (result, _) = request(context, handle, what, Chunk { place: 0, length: 0 })?;
         if result != u32::from(TeeResult::InProgress) {
@@ -332,15 +332,22 @@ fn fill(file: File, offset: u64, length: u64) -> Chunk {
     Chunk { place: FFA_PAGE_SIZE as u32, length: length as u32 }
 }
 
-/// Loads the rest of a file in chunks of up to two pages; returns the result.
-fn load_from(context: &mut Context, handle: u64, file: File, from: u64) -> Outcome<u32> {
+/// Loads the rest of a file in chunks of up to `most` bytes; returns the result. Tells `watch` the bytes done after each call.
+pub(super) fn load_from(
+    context: &mut Context,
+    handle: u64,
+    (file, from): (File, u64),
+    most: u64,
+    watch: &mut dyn FnMut(&mut Context, u64),
+) -> Outcome<u32> {
     let mut offset = from;
     loop {
-        let length = (file.length - offset).min(2 * FFA_PAGE_SIZE);
+        let length = (file.length - offset).min(most);
         let chunk = fill(file, offset, length);
         let what = load_request(context, file, offset);
         loop {
             let (result, [done, ..]) = request(context, handle, &what, chunk)?;
+            watch(context, done);
             if result != u32::from(TeeResult::InProgress) {
                 return Ok(result);
             }
@@ -354,7 +361,7 @@ fn load_from(context: &mut Context, handle: u64, file: File, from: u64) -> Outco
 }
 
 fn load_all(context: &mut Context, handle: u64, file: File) -> Outcome<u32> {
-    load_from(context, handle, file, 0)
+    load_from(context, handle, (file, 0), 2 * FFA_PAGE_SIZE, &mut |_, _| ())
 }
 
 /// The partition lets go of a buffer whatever a load does with it; the load waits, and another buffer brings the rest.
@@ -376,7 +383,8 @@ fn the_buffer_goes_in_mid_load(context: &mut Context) -> Outcome {
         give_back(context, handle)?;
         context.expect_counts((calls > 0).into(), 0)?;
         let again = buffer(context, 3)?;
-        let result = load_from(context, again, sample, done)?;
+        let rest = (sample, done);
+        let result = load_from(context, again, rest, 2 * FFA_PAGE_SIZE, &mut |_, _| ())?;
         expect_eq!(result, TeeResult::Success.into(), "LOAD_FW after the buffer was gone");
         let release = Request::Release { processor: context.parameters.processor() };
         expect_eq!(complete(context, again, &release)?, TeeResult::Success.into(), "RELEASE_FW");
