@@ -88,6 +88,13 @@ pub enum Request {
     },
     /// GET_LAST_ERROR.
     GetLastError,
+    /// BIND_EVENTS.
+    BindEvents {
+        /// Which processor.
+        processor: u32,
+        /// Id of the FF-A notification that its events are to be signaled by.
+        notification: u64,
+    },
     /// A command that this version knows and does not implement.
     Unimplemented(Command),
 }
@@ -150,6 +157,7 @@ impl Request {
             Command::ReleaseFirmware => Self::Release { processor },
             Command::GetProcessor => Self::GetProcessor { index: processor },
             Command::GetStatus => Self::GetStatus { processor },
+            Command::BindEvents => Self::BindEvents { processor, notification: argument1 },
             other => Self::Unimplemented(other),
         })
     }
@@ -185,6 +193,9 @@ impl Request {
             Self::GetProcessor { index } => [id(Command::GetProcessor), index.into(), 0, 0, 0],
             Self::GetStatus { processor } => [id(Command::GetStatus), processor.into(), 0, 0, 0],
             Self::GetLastError => [id(Command::GetLastError), 0, 0, 0, 0],
+            Self::BindEvents { processor, notification } => {
+                [id(Command::BindEvents), processor.into(), notification, 0, 0]
+            }
             Self::Unimplemented(command) => [id(command), 0, 0, 0, 0],
         }
     }
@@ -275,6 +286,7 @@ mod tests {
         assert_eq!(Request::GetProcessor { index: 1 }.encode(), [0x11, 1, 0, 0, 0]);
         assert_eq!(Request::GetStatus { processor: 7 }.encode(), [0x12, 7, 0, 0, 0]);
         assert_eq!(Request::GetLastError.encode(), [0x13, 0, 0, 0, 0]);
+        assert_eq!(Request::BindEvents { processor: 1, notification: 63 }.encode(), [0x15, 1, 63, 0, 0]);
         assert_eq!(Answer::of(TeeResult::BadState).encode(), [0xFFFF_0007, 0, 0, 0, 0]);
         assert_eq!(Answer::last_error(0x0501, None).encode(), [0, 0x0501, u64::MAX, 0, 0]);
     }

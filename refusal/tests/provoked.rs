@@ -153,6 +153,11 @@ const PROVOKED: &[Row] = &[
         &[Refusal::MetadataSlotsFull, Refusal::HandleInUse],
     ),
     (
+        "service/tests/processors.rs",
+        "a_processor_may_be_for_some_endpoints_only",
+        &[Refusal::EndpointNotAllowed],
+    ),
+    (
         "service/tests/client_memory.rs",
         "what_the_spmc_says_of_a_handle",
         &[Refusal::HandleUnknown, Refusal::TooManyRanges, Refusal::ShareMalformed],
@@ -176,6 +181,12 @@ const PROVOKED: &[Row] = &[
         "offsets_and_flags_that_are_not_for_this_version",
         &[Refusal::OffsetUnexpected],
     ),
+    (
+        "service/tests/events.rs",
+        "only_the_owner_binds_one_notification_at_a_time",
+        &[Refusal::NotificationOutOfRange],
+    ),
+    ("service/tests/events.rs", "without_notifications_the_status_tells", &[Refusal::NoNotifications]),
     ("service/tests/hardware.rs", "hardware_that_stays_busy_has_failed", &[Refusal::HardwareFailed]),
     (
         "service/tests/failures.rs",

@@ -4,7 +4,7 @@
 //! [`Service::handle`] and, for door T, [`Service::handle_rpc`] are the ways in. Behind them, one room per file: `door_t` takes a
 //! call's arguments out of the client's buffer ([`buffers`]) and puts its answer there, [`lifecycle`] is the one table of states, `load` and
 //! `control` carry requests out, [`jobs`] keeps a load between its requests, `steps` are what it walks through, [`mod@slice`]
-//! bounds each request, `inform` answers questions, `regions` closes, clears and opens a processor's memory, [`ranges`] judges the
+//! bounds each request, `inform` answers questions, `events` tells owners what their processors have done by themselves, `regions` closes, clears and opens a processor's memory, [`ranges`] judges the
 //! memory that a client names, [`clients`] remembers who was refused what, and `report` writes the log.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -16,6 +16,7 @@ pub mod configuration;
 mod control;
 pub mod counters;
 mod door_t;
+mod events;
 pub mod hardware;
 mod inform;
 pub mod jobs;

@@ -4,9 +4,9 @@ use crate::client_memory::ClientMemory;
 use crate::clients::{Caller, LastRefusals};
 use crate::configuration::{Board, MAX_PROCESSORS, Processor};
 use crate::counters::Counters;
-use crate::hardware::{DriverProgress, Machine, Observed, ProcessorDriver};
+use crate::hardware::{DriverProgress, Machine, ProcessorDriver};
 use crate::jobs::{MAX_LOADS, Storage, Work};
-use crate::lifecycle::{Ask, Event, Input, State, Verdict, transition};
+use crate::lifecycle::{Ask, Input, State, Verdict, transition};
 use crate::processor::Slot;
 use crate::report;
 use crate::result::Refused;
@@ -129,6 +129,10 @@ impl<'a, M: Machine> Service<'a, M> {
                 (Command::GetStatus, self.find(processor).and_then(|index| self.status(index)))
             }
             Request::GetLastError => (Command::GetLastError, Ok(self.last_error(caller))),
+            Request::BindEvents { processor, notification } => (
+                Command::BindEvents,
+                self.find(processor).and_then(|index| self.bind_events(caller, index, notification)),
+            ),
             Request::Unimplemented(command) => (command, Err(Refusal::NotImplemented.into())),
         };
         outcome.unwrap_or_else(|refused| self.refuse(command.name(), caller, refused))
@@ -203,8 +207,12 @@ impl<'a, M: Machine> Service<'a, M> {
         Answer::of(result_of(refused.refusal))
     }
 
-    /// Decides whether this client may ask this now: its own processor or a free one, and a row of the table that allows it.
+    /// Decides whether this client may ask this now: a processor that the manifest does not keep from it, its own or a free one, and a
+    /// row of the table that allows it.
     pub(crate) fn admit(&mut self, index: usize, caller: Caller, ask: Ask) -> Result<Verdict, Refused> {
+        if !self.processor(index)?.is_for(caller.endpoint) {
+            return Err(Refusal::EndpointNotAllowed.into());
+        }
         self.look_for_crash(index)?;
         let now = self.machine.milliseconds();
         let limit = u64::from(self.board.idle_claim_ms);
@@ -219,22 +227,6 @@ impl<'a, M: Machine> Service<'a, M> {
             Verdict::Refuse(refusal) => Err(refusal.into()),
             verdict => Ok(verdict),
         }
-    }
-
-    /// Asks the hardware about a processor that should be running. If the hardware does not answer, nothing is concluded.
-    pub(crate) fn look_for_crash(&mut self, index: usize) -> Result<(), Refused> {
-        let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
-        if slot.state() != State::Running || slot.wait.is_some() {
-            return Ok(());
-        }
-        let observed = self.machine.driver(index).ok_or(Refusal::HardwareFailed)?.observe();
-        if let Ok(Observed::Crashed | Observed::Held) = observed {
-            slot.happened(Event::CrashSeen);
-            if let Some(processor) = self.board.processors.get(index) {
-                log::warn!("{}: does not run any more", processor.name);
-            }
-        }
-        Ok(())
     }
 
     pub(crate) fn slot(&mut self, index: usize) -> Result<&mut Slot<HasherOf<M>>, Refused> {

@@ -109,6 +109,7 @@ pub fn board() -> Board<'static> {
         registers: Bounded::from_slice(&[range(0x80ff_0000, 0x1000)]).unwrap(),
         default_boot_address: Some(0x8000_0000),
         boot_security: BootSecurity::RunsNonSecure,
+        endpoints: Bounded::new(),
     };
     let m4 = Processor {
         id: M4,

@@ -128,12 +128,15 @@ fn refused<T>(client: &mut Client<'_>, outcome: Result<T, Error<FfaError>>, refu
 /// Loads, starts, watches, stops and releases; in chunks of one page.
 fn firmware_in_chunks(context: &mut Context) -> Outcome {
     let file = context.firmware()?;
+    let processor = context.parameters.processor();
     with(context, 2, |client| {
         load(client, file)?;
         let location = client.resource_table().map_err(|error| failure!("{error}"))?;
         let location = location.ok_or_else(|| failure!("no resource table"))?;
-        let table = observe::copy_table(location).ok_or_else(|| failure!("the table is elsewhere"))?;
-        let heartbeat = observe::signs(&table).heartbeat.ok_or_else(|| failure!("no heartbeat in it"))?;
+        let table =
+            observe::copy_table(processor, location).ok_or_else(|| failure!("the table is elsewhere"))?;
+        let heartbeat =
+            observe::signs(processor, &table).heartbeat.ok_or_else(|| failure!("no heartbeat in it"))?;
         client.start().map_err(|error| failure!("start: {error}"))?;
         let first = observe::wait_for_move(heartbeat, 0).ok_or_else(|| failure!("no heartbeat"))?;
         observe::wait_for_move(heartbeat, first).ok_or_else(|| failure!("the heartbeat stays {first}"))?;

@@ -13,6 +13,7 @@ mod fuzz;
 mod large;
 mod lifecycle;
 mod preemption;
+mod processors;
 mod requests;
 mod scattered;
 mod sharing;
@@ -39,6 +40,7 @@ const THEMES: &[&[Case]] = &[
     flips::CASES,
     slices::CASES,
     claims::CASES,
+    processors::CASES,
     large::CASES,
     firmware::CASES,
     preemption::CASES,
