@@ -2,6 +2,7 @@
 mod addresses;
 mod bounds;
 mod claims;
+mod contexts;
 mod counters;
 mod discovery;
 mod door_t;
@@ -44,6 +45,7 @@ const THEMES: &[&[Case]] = &[
     large::CASES,
     firmware::CASES,
     preemption::CASES,
+    contexts::CASES,
     fuzz::CASES,
 ];
 
