@@ -1,10 +1,12 @@
 //! Door T with shared buffers: whole lives of firmware through the shim's back end, and buffers that are wrong, another's or too many.
+use super::contexts::parties;
 use super::families::rpc;
 use crate::buffers::Buffers;
 use crate::context::{Context, FfaError, HYPERVISOR};
 use crate::framework::{Failure, Outcome, Text};
 use crate::machine::Strictness;
 use crate::parameters::File;
+use crate::processors::{self, Asker};
 use crate::transport::Smc;
 use crate::{expect, expect_eq, failure, machine, memory, observe, say};
 use remoteproc_abi::FFA_PAGE_SIZE;
@@ -50,6 +52,10 @@ const GET_INFO: u32 = 0x10;
 /// Buffers that one endpoint may have, and all together (docs/abi.md).
 const MOST_OF_ONE: usize = 3;
 const MOST: usize = 4;
+
+/// Buffers that come and go while others ask, and how often a call is answered BUSY at most.
+const ROUNDS: u32 = 100;
+const MOST_BUSY: u32 = 100_000;
 
 /// Where buffers lie: free RAM, behind what other cases use.
 const PLACE: u64 = memory::SCRATCH.end - 0x80_0000;
@@ -527,6 +533,42 @@ fn no_ram_behind_the_buffer(context: &mut Context) -> Outcome {
         give_back(context, handle)?;
     }
     Ok(())
+}
+
+/// While the other CPUs ask without a pause: RETRIEVE_MEM and RELINQ_MEM wait for their turn, calls of the service are answered BUSY.
+pub(super) fn buffers_come_and_go_meanwhile(context: &mut Context) -> Outcome {
+    let parties = parties(context);
+    let status = [0x12, context.parameters.processor().into(), 0, 0, 0];
+    let asker = Asker { parties, payload: status, ..Asker::default() };
+    let mut others = [asker; 2];
+    for processor in 1..=others.len() {
+        processors::switch_on(processor)?;
+    }
+    let mut busy = 0;
+    let outcome = processors::ask_during(&mut others, || {
+        for _ in 0..ROUNDS {
+            let handle = buffer(context, 1)?;
+            for attempt in 0..MOST_BUSY {
+                let nothing = Chunk { place: 0, length: 0 };
+                let (result, _) = request(context, handle, &Request::GetInfo, nothing)?;
+                if result == TeeResult::Success.into() {
+                    break;
+                }
+                expect_eq!(result, TeeResult::Busy.into(), "the result of GET_INFO");
+                expect!(attempt + 1 < MOST_BUSY, "it is answered BUSY {MOST_BUSY} times");
+                busy += 1;
+            }
+            give_back(context, handle)?;
+        }
+        Ok(())
+    });
+    outcome?;
+    for asker in others {
+        expect!(asker.wrong.is_none(), "another CPU is answered {:x?}", asker.wrong);
+        expect!(asker.answered > 0, "another CPU is never answered");
+    }
+    say!("info {ROUNDS} buffers came and went, {busy} calls were answered BUSY");
+    processors::switch_all_off()
 }
 
 fn calls_that_make_no_sense(context: &mut Context) -> Outcome {
