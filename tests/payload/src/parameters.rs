@@ -10,7 +10,7 @@
 //! | theme | test | `bounds`, `counters`, `faults` or `soak`: these cases and no others |
 //! | test | test | prefix of the names to run; repeatable; all if absent |
 //! | seed | test | number that the fuzzer begins with |
-//! | random, mutated, enough | test | how many messages of each kind the fuzzer sends, and how often it has to see everything |
+//! | random, mutated, calls, enough | test | how many messages of each kind the fuzzer sends, and how often it has to see everything |
 //! | cycles, aborted | test | how often the theme `soak` does what it does |
 //! | sample, second | test | files that load |
 //! | large | test | this project's own firmware in a file of 16 MiB, of which 10 MiB are loaded |
