@@ -3,7 +3,7 @@ use crate::client_memory::FfaMemory;
 #[cfg(feature = "fault-injection")]
 use crate::fault;
 use crate::machine::Hardware;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use remoteproc_abi::{door_d, ts_rpc};
 use remoteproc_image::provider::Provider;
 use remoteproc_image::software::Software;
@@ -44,18 +44,41 @@ impl message::Service for Front {
     fn handle(&mut self, client: EndpointId, request: &door_d::Registers) -> door_d::Registers {
         let caller = Caller { endpoint: client, door: Door::Direct };
         let Some(partition) = PARTITION.get() else { return message::Dead.handle(client, request) };
-        let Partition { service, memory } = &mut *partition.lock();
-        #[cfg(feature = "fault-injection")]
-        if let Some(answer) = fault::command(request) {
-            return answer;
-        }
-        service.handle(caller, request, memory).encode()
+        let answer = {
+            let Partition { service, memory } = &mut *partition.lock();
+            #[cfg(feature = "fault-injection")]
+            if let Some(answer) = fault::command(request) {
+                return answer;
+            }
+            service.handle(caller, request, memory).encode()
+        };
+        look_if_due();
+        answer
     }
 
     fn handle_rpc(&mut self, _client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers {
         #[cfg(feature = "fault-injection")]
         fault::reach(fault::Point::DoorT);
         door_t::answer(request)
+    }
+
+    fn interrupted(&mut self) {
+        LOOK_DUE.store(true, Ordering::Release);
+        look_if_due();
+    }
+}
+
+/// Something may have happened to a processor, and nobody has looked since.
+static LOOK_DUE: AtomicBool = AtomicBool::new(false);
+
+/// Has the service look at the processors, if that is due. While somebody else uses the service, it is theirs to do afterwards.
+fn look_if_due() {
+    let Some(partition) = PARTITION.get() else { return };
+    while LOOK_DUE.load(Ordering::Acquire) {
+        let Some(mut partition) = partition.try_lock() else { return };
+        if LOOK_DUE.swap(false, Ordering::AcqRel) {
+            partition.service.look_around();
+        }
     }
 }
 

@@ -93,6 +93,7 @@ pub fn run(options: &Options, firmware: &Firmware) -> Result<u8> {
         firmware,
         keys: &keys,
         properties: "",
+        doorbell: true,
         parameters: &parameters,
         fill: window::FILL,
         limit: LIMIT,

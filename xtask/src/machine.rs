@@ -9,7 +9,7 @@ use crate::process::{self, Stream};
 use crate::window;
 use crate::workspace::{RunDirectory, Workspace};
 use anyhow::{Context, Result};
-use remote_core_supervisor::{Config, ControlWord, Report, Supervisor, WINDOW, WINDOW_BYTES};
+use remote_core_supervisor::{Config, ControlWord, Doorbell, Report, Supervisor, WINDOW, WINDOW_BYTES};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -41,6 +41,8 @@ pub struct Run<'a> {
     pub parameters: &'a Parameters,
     /// What the window holds before anybody writes it.
     pub fill: u8,
+    /// The supervisor rings the doorbell after events; otherwise nobody tells the partition of them.
+    pub doorbell: bool,
     /// The longest that it may take.
     pub limit: Duration,
 }
@@ -95,7 +97,11 @@ pub fn run_by_clock(
     mut on_line: impl FnMut(&str, &Line),
 ) -> Result<Outcome> {
     let directory = RunDirectory::create(workspace)?;
-    let blob = manifest::compile(workspace, &directory, BOARD, run.keys, run.properties)?;
+    let mut properties = run.properties.to_owned();
+    if matches!(run.firmware, Firmware::Prebuilt(_)) {
+        properties.push_str(" spmc = \"hafnium\";");
+    }
+    let blob = manifest::compile(workspace, &directory, BOARD, run.keys, &properties)?;
     let packed = package::pack(&blob, &images.partition)?;
     let payload = directory.write("payload.bin", &images.payload)?;
     let flash = match run.firmware {
@@ -108,7 +114,8 @@ pub fn run_by_clock(
     window::create(&window, run.fill)?;
 
     let mut command = process::command(EMULATOR);
-    describe_machine(&mut command, run.firmware, &flash, &window);
+    let doorbell = doorbell(&directory)?;
+    describe_machine(&mut command, run.firmware, &flash, &window, &doorbell);
     if clock == Clock::Instructions {
         command.args(["-icount", "shift=0,sleep=off"]);
     }
@@ -121,7 +128,8 @@ pub fn run_by_clock(
         load(&mut command, &file.path, file.address);
     }
 
-    let configuration = Config::new(&window, &images.boot_rom, directory.path().join("remote-core.log"));
+    let mut configuration = Config::new(&window, &images.boot_rom, directory.path().join("remote-core.log"));
+    configuration.doorbell = run.doorbell.then(|| doorbell.clone());
     let supervisor =
         Supervisor::start(configuration).context("the remote core's supervisor does not start")?;
     let begun = Instant::now();
@@ -179,7 +187,26 @@ fn problems(lines: &[Line]) -> Vec<String> {
     problems
 }
 
-fn describe_machine(command: &mut Command, firmware: &Firmware, flash: &Path, window: &Path) {
+/// The doorbell's socket, among the run's files, or among the system's temporary ones if their path is too long for a socket.
+fn doorbell(directory: &RunDirectory) -> Result<Doorbell> {
+    let name = directory.path().file_name().unwrap_or_default().to_string_lossy();
+    Doorbell::listen(&directory.path().join("doorbell"))
+        .or_else(|_| {
+            let path = std::env::temp_dir().join(format!("remoteproc-doorbell-{name}"));
+            // A process of this number may have died before it could remove it.
+            let _ = std::fs::remove_file(&path);
+            Doorbell::listen(&path)
+        })
+        .context("the doorbell can't be made")
+}
+
+fn describe_machine(
+    command: &mut Command,
+    firmware: &Firmware,
+    flash: &Path,
+    window: &Path,
+    doorbell: &Doorbell,
+) {
     command.args(["-machine", "virt,secure=on,virtualization=on,gic-version=3"]);
     let cpu = match firmware {
         Firmware::Fixture => "max,sme=off,pauth-impdef=on",
@@ -197,6 +224,9 @@ fn describe_machine(command: &mut Command, firmware: &Firmware, flash: &Path, wi
     command.arg("-object").arg(backend);
     command.arg("-device").arg(format!("pc-dimm,memdev=window,addr={:#x}", WINDOW));
     command.args(["-serial", "stdio"]);
+    // The second serial port is the secure world's.
+    command.arg("-chardev").arg(format!("socket,id=doorbell,path={}", option(doorbell.path())));
+    command.args(["-serial", "chardev:doorbell"]);
 }
 
 fn load(command: &mut Command, file: &Path, address: u64) {

@@ -18,6 +18,7 @@ mod heap;
 mod interrupts;
 mod machine;
 mod memory;
+mod notifications;
 mod observe;
 mod parameters;
 mod tests;

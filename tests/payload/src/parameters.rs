@@ -9,6 +9,7 @@
 //! | no-start | demo | `1`: load, show the resource table, release |
 //! | theme | test | `bounds`, `counters` or `faults`: these cases and no others |
 //! | test | test | prefix of the names to run; repeatable; all if absent |
+//! | rounds | test | how often each event is provoked, 1 if absent |
 //! | seed | test | number that the fuzzer begins with |
 //! | sample, second | test | files that load |
 //! | large | test | this project's own firmware in a file of 16 MiB, of which 10 MiB are loaded |

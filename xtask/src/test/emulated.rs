@@ -22,11 +22,11 @@ const LARGE: usize = 16 << 20;
 /// What the system tests need in the manifest: loads that count as idle soon, and an endpoint that may load in one call.
 const PROPERTIES: &str = "idle-claim-ms = <1000>; one-call-endpoints = <1>;";
 
-/// How the lines begin that tell what the fuzzer has seen, and what a large load took.
-const FACTS: [&str; 2] = ["fuzz ", "load of "];
+/// How the lines begin that tell what the fuzzer has seen, what a large load took, and what was told.
+const FACTS: [&str; 3] = ["fuzz ", "load of ", "events of "];
 
 /// A good container, and another one, each with the key that signed it.
-const SAMPLE: (&str, &str) = ("04-rsa2048-platTLV-keyinfo.sig", "rsa2048");
+pub const SAMPLE: (&str, &str) = ("04-rsa2048-platTLV-keyinfo.sig", "rsa2048");
 const SECOND: (&str, &str) = ("02-rsa4096-multi-m33.sig", "rsa4096");
 
 /// The payload's own tests.
@@ -143,7 +143,7 @@ pub fn run_images(
     let mut verdicts = Verdicts::default();
     let mut facts = Vec::new();
     let firmware = suite.firmware.clone();
-    let run = Run { firmware: &firmware, keys, properties, parameters, fill, limit: LIMIT };
+    let run = Run { firmware: &firmware, keys, properties, parameters, fill, doorbell: true, limit: LIMIT };
     let outcome = machine::run_by_clock(&suite.workspace, images, &run, clock, |_, line| {
         if line.speaker != Speaker::Payload {
             return;

@@ -1,18 +1,18 @@
 //! The interrupt controller (GICv3) as secure firmware leaves it, and the priority mask that keeps non-secure interrupts from the
 //! partition.
 //!
-//! All interrupts belong to the normal world (group 1 non-secure), with the priorities that are its own: 0x80 and above. While
+//! All interrupts belong to the normal world (group 1 non-secure) but those of `secure_interrupts.rs`, with the priorities that are its own: 0x80 and above. While
 //! the secure world runs, such an interrupt is an FIQ, which SCR_EL3.FIQ takes to EL3 whatever the partition masks.
 use core::arch::asm;
 
 use super::system_registers::read_register;
 
-const DISTRIBUTOR: usize = 0x0800_0000;
+pub(super) const DISTRIBUTOR: usize = 0x0800_0000;
 /// Frames of the boot CPU's redistributor: control, and its private interrupts.
 const REDISTRIBUTOR: usize = 0x080a_0000;
 const PRIVATE: usize = REDISTRIBUTOR + 0x1_0000;
 /// GICD_CTLR.
-const CONTROL: usize = DISTRIBUTOR;
+pub(super) const CONTROL: usize = DISTRIBUTOR;
 /// Affinity routing in both security states.
 const CONTROL_ARE: u32 = 3 << 4;
 const CONTROL_PENDING: u32 = 1 << 31;
@@ -23,22 +23,27 @@ const WAKER: usize = REDISTRIBUTOR + 0x14;
 const WAKER_SLEEP: u32 = 1 << 1;
 const WAKER_ASLEEP: u32 = 1 << 2;
 /// Offsets of GICx_IGROUPR, GICx_IPRIORITYR and GICx_IGRPMODR in a frame.
-const GROUP: usize = 0x80;
-const PRIORITY: usize = 0x400;
-const GROUP_MODIFIER: usize = 0xd00;
+pub(super) const GROUP: usize = 0x80;
+pub(super) const PRIORITY: usize = 0x400;
+pub(super) const GROUP_MODIFIER: usize = 0xd00;
 /// The highest priority of the normal world, and the mask that lets none of its interrupts through.
 const HIGHEST_NON_SECURE: u64 = 0x80;
 /// The mask that lets all through.
 const LOWEST: u64 = 0xff;
 
-fn read(address: usize) -> u32 {
+pub(super) fn read(address: usize) -> u32 {
     // SAFETY: called with addresses of 32-bit registers of the GIC, which `entry.S` maps as device memory.
     unsafe { (address as *const u32).read_volatile() }
 }
 
-fn write(address: usize, value: u32) {
+pub(super) fn write(address: usize, value: u32) {
     // SAFETY: as for `read`. No register written here makes the GIC write to memory.
     unsafe { (address as *mut u32).write_volatile(value) };
+}
+
+/// Waits until the distributor has taken what was written to its control and enable registers.
+pub(super) fn wait_for_writes() {
+    while read(CONTROL) & CONTROL_PENDING != 0 {}
 }
 
 /// Gives 32 interrupts of a frame to the normal world.
@@ -53,7 +58,7 @@ fn give_away(frame: usize, index: usize) {
 /// Gives all interrupts to the normal world, and wakes the redistributor. System registers must be enabled already.
 pub fn initialize() {
     write(CONTROL, CONTROL_ARE);
-    while read(CONTROL) & CONTROL_PENDING != 0 {}
+    wait_for_writes();
     write(WAKER, read(WAKER) & !WAKER_SLEEP);
     while read(WAKER) & WAKER_ASLEEP != 0 {}
     give_away(PRIVATE, 0);

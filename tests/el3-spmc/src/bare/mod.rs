@@ -6,6 +6,7 @@ mod fatal;
 mod hardware;
 mod interrupts;
 mod power;
+mod secure_interrupts;
 mod system_registers;
 mod worlds;
 
@@ -43,6 +44,7 @@ extern "C" fn firmware_main() -> ! {
         WorldContext::partition(partition.entry, partition.boot_register, partition.boot_information),
         WorldContext::normal(NORMAL_ENTRY, NORMAL_DEVICE_TREE),
     );
+    secure_interrupts::give_to_partition(&partition.manifest.secure_interrupts);
     let mut spmc = Spmc::new(partition.manifest, shares, fragments);
     serve(&mut machine, &mut worlds, &mut spmc)
 }
@@ -67,7 +69,7 @@ fn serve(machine: &mut Hardware, worlds: &mut Worlds, spmc: &mut Spmc<'_>) -> ! 
                 Ok(spmc.call(machine, &Call { world, processor: 0, registers: &registers }))
             }
             Exit::Interrupt if world == World::Secure => spmc.interrupted(machine, 0).ok_or(KIND_FIQ),
-            Exit::Interrupt => Err(KIND_FIQ),
+            Exit::Interrupt => Ok(spmc.secure_interrupt(machine, 0)),
             Exit::Exception(kind) => Err(kind),
         };
         let outcome = outcome.unwrap_or_else(|kind| {

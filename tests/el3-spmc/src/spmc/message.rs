@@ -85,6 +85,7 @@ impl Spmc<'_> {
             Err(refusal) => Outcome::Return(self.refuse(machine, call, refusal)),
             Ok(()) => {
                 self.check_mappings(machine, "direct response");
+                self.may_be_interrupted(machine);
                 if let Some(state) = self.contexts.get_mut(call.processor) {
                     *state = ContextState::Waiting;
                 }
@@ -150,6 +151,7 @@ impl Spmc<'_> {
             Err(refusal) => Outcome::Return(self.refuse(machine, call, refusal)),
             Ok(()) => {
                 self.check_mappings(machine, "FFA_MSG_WAIT");
+                self.may_be_interrupted(machine);
                 // Waiting gives the RX buffer back, unless bit 0 of w2 says to keep it.
                 if call.w(2) & 1 == 0
                     && let Some(mailbox) = &mut self.partition.mailbox
@@ -166,7 +168,7 @@ impl Spmc<'_> {
 
     fn check_wait(&self, call: &Call<'_>) -> Result<(), Refusal> {
         match self.contexts.get(call.processor) {
-            Some(ContextState::Initializing) => {}
+            Some(ContextState::Initializing | ContextState::Handling) => {}
             Some(ContextState::Serving { .. }) => {
                 return Err(Refusal::denied(
                     "wait-in-request",

@@ -20,6 +20,10 @@ pub(super) struct Preemptions {
 impl Spmc<'_> {
     /// Whether a non-secure interrupt preempts the partition; otherwise it waits until the partition has answered.
     pub fn signals_interrupts(&self) -> bool {
+        // There is nobody to give FFA_INTERRUPT to while it handles an interrupt of its own, which the normal world did not ask for.
+        if self.contexts.contains(&ContextState::Handling) {
+            return false;
+        }
         self.signal_interrupts || self.manifest.interrupts == InterruptAction::Signaled
     }
 

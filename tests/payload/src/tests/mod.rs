@@ -4,6 +4,7 @@ mod bounds;
 mod claims;
 mod counters;
 mod discovery;
+mod events;
 mod families;
 mod faults;
 mod firmware;
@@ -38,6 +39,7 @@ const THEMES: &[&[Case]] = &[
     claims::CASES,
     large::CASES,
     firmware::CASES,
+    events::CASES,
     preemption::CASES,
     fuzz::CASES,
 ];

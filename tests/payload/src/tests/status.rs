@@ -75,7 +75,7 @@ fn owner(context: &mut Context) -> Outcome<u64> {
 
 /// Version 1.0, one processor; no isolation, slices, and (in the manifest of these tests) ONE_CALL for somebody; room for three.
 fn info(context: &mut Context) -> Outcome {
-    expect_eq!(ask(context, GET_INFO, 0)?, [1 << 16, 1, 0b111, 3], "the values of GET_INFO");
+    expect_eq!(ask(context, GET_INFO, 0)?, [1 << 16, 1, 0b1111, 3], "the values of GET_INFO");
     Ok(())
 }
 
@@ -168,10 +168,13 @@ fn a_crash_is_told(context: &mut Context) -> Outcome {
     let crashed =
         machine::wait_until(10_000, || ask(context, GET_STATUS, 0).is_ok_and(|[state, ..]| state == CRASHED));
     expect!(crashed, "GET_STATUS never tells of the crash");
-    expect_status(context, CRASHED, owner, 1)?;
+    expect_status(context, CRASHED, owner, LOCKUP)?;
     context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"))?;
     expect_status(context, STOPPED, owner, 0)
 }
+
+/// Fault of GET_STATUS.
+const LOCKUP: u64 = 5;
 
 /// Neither a load nor anybody's last refusal.
 fn questions_change_nothing(context: &mut Context) -> Outcome {
