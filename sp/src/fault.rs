@@ -5,19 +5,34 @@
 //! 2 the next read of client memory, 3 the next write into a processor's memory, 4 the next read of it, 5 the next request of door
 //! T, 6 the next change of the copy window, 7 the next copy through it), x6 = 1: fail once more in the same way while dying. Answered with 0 where nothing has failed yet, with all ones for numbers that mean nothing.
 //!
+//! x4 = 8 is another kind: the hardware fails, not the partition. The next write of a security counter is not done, and the driver
+//! says so; x5 and x6 are 0. x4 = 9 is a question: the answer's x4 is the number of bytes of the heap that are in use, after x5
+//! more were leaked.
+//!
 //! An SError can't be provoked here: the partition masks it, and nothing below the SPMC can raise one.
 extern crate alloc;
 
+use crate::heap;
 use crate::memory::layout;
 use core::arch::asm;
 use core::hint::black_box;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use remoteproc_abi::door_d::Registers;
+use remoteproc_image::target::Region;
+use remoteproc_service::hardware::{
+    Boot, DriverError, DriverProgress, Isolation, Observed, ProcessorDriver, SecurityCounter,
+};
 
 /// The command.
 const COMMAND: u64 = 0xFA17;
 /// No fault is due.
 const NONE: u64 = 0;
+/// The next write of a security counter fails.
+const COUNTER_WRITE: u64 = 8;
+/// How much of the heap is in use?
+const HEAP_IN_USE: u64 = 9;
+/// Most bytes of the heap that are leaked on request.
+const MOST_LEAKED: usize = 1024;
 
 /// What is left of the stack for a panic that comes late, bytes.
 const ROOM: usize = 512;
@@ -47,11 +62,23 @@ pub enum Point {
 /// Where a fault is due, and which; for each of the two that can be.
 static DUE: [[AtomicU64; 2]; 2] = [const { [const { AtomicU64::new(NONE) }; 2] }; 2];
 
+/// The next write of a security counter is to fail.
+static COUNTER_WRITE_FAILS: AtomicBool = AtomicBool::new(false);
+
 /// Takes the command; `None` for other requests.
 pub fn command(request: &Registers) -> Option<Registers> {
     let [command, kind, point, again, _] = *request;
     if command != COMMAND {
         return None;
+    }
+    if [kind, point, again] == [COUNTER_WRITE, 0, 0] {
+        COUNTER_WRITE_FAILS.store(true, Ordering::Relaxed);
+        return Some([0; 5]);
+    }
+    if kind == HEAP_IN_USE {
+        let leaked = usize::try_from(point).unwrap_or(0).min(MOST_LEAKED);
+        black_box(alloc::vec![0u8; leaked].leak());
+        return Some([0, heap::in_use() as u64, 0, 0, 0]);
     }
     let known = (1..=7).contains(&kind) && (1..=7).contains(&point) && again <= 1;
     if !known {
@@ -120,4 +147,42 @@ fn overflow(depth: u64, end: usize) -> u64 {
         return 0;
     }
     overflow(black_box(depth.wrapping_add(1)), end).wrapping_add(room[0])
+}
+
+/// A driver whose hardware fails when that is asked for.
+#[derive(Debug)]
+pub struct Unreliable<D>(pub D);
+
+impl<D: ProcessorDriver> ProcessorDriver for Unreliable<D> {
+    fn hold(&mut self) -> Result<DriverProgress, DriverError> {
+        self.0.hold()
+    }
+
+    fn release(&mut self, boot: Boot) -> Result<DriverProgress, DriverError> {
+        self.0.release(boot)
+    }
+
+    fn observe(&mut self) -> Result<Observed, DriverError> {
+        self.0.observe()
+    }
+
+    fn isolate(&mut self, region: &Region, isolation: Isolation) -> Result<(), DriverError> {
+        self.0.isolate(region, isolation)
+    }
+
+    fn enforces_isolation(&self) -> bool {
+        self.0.enforces_isolation()
+    }
+
+    fn security_counter(&mut self) -> Result<SecurityCounter, DriverError> {
+        self.0.security_counter()
+    }
+
+    fn raise_security_counter(&mut self, value: u32) -> Result<(), DriverError> {
+        // Once.
+        if COUNTER_WRITE_FAILS.swap(false, Ordering::Relaxed) {
+            return Err(DriverError);
+        }
+        self.0.raise_security_counter(value)
+    }
 }

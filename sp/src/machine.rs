@@ -11,11 +11,17 @@ use remoteproc_service::client_memory::PhysicalRange;
 use remoteproc_service::configuration::{Board, MAX_PROCESSORS};
 use remoteproc_service::hardware::{Machine, Notifier, ProcessorDriver};
 
+/// A processor's driver.
+#[cfg(not(feature = "fault-injection"))]
+type AnyDriver = Driver<Mmio>;
+#[cfg(feature = "fault-injection")]
+type AnyDriver = crate::fault::Unreliable<Driver<Mmio>>;
+
 /// The hardware of a board.
 pub struct Hardware {
     crypto: Software,
     memory: MappedMemory,
-    drivers: Vec<Option<Driver<Mmio>>, MAX_PROCESSORS>,
+    drivers: Vec<Option<AnyDriver>, MAX_PROCESSORS>,
     notifications: Option<Notifications>,
 }
 
@@ -34,6 +40,8 @@ impl Hardware {
             let driver = Driver::for_processor(processor, Mmio::map)
                 .inspect_err(|error| log::error!("{}: {}: {error}", processor.name, processor.compatible))
                 .ok();
+            #[cfg(feature = "fault-injection")]
+            let driver = driver.map(crate::fault::Unreliable);
             // Both lists have the same capacity.
             let _ = drivers.push(driver);
         }

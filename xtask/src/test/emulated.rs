@@ -11,44 +11,48 @@ use crate::sign;
 use crate::window;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// The longest run, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(400);
 
 /// Bytes of the large file, of which 10 MiB are loaded.
 const LARGE: usize = 16 << 20;
 
 /// What the system tests need in the manifest: loads that count as idle soon, and an endpoint that may load in one call.
-const PROPERTIES: &str = "idle-claim-ms = <1000>; one-call-endpoints = <1>;";
+pub const PROPERTIES: &str = "idle-claim-ms = <1000>; one-call-endpoints = <1>;";
+
+/// How the lines begin that tell how far something is that is done very often.
+const ENDURANCE: &str = "soak ";
 
 /// How the lines begin that tell what the fuzzer has seen, what a large load took, and what was told.
 const FACTS: [&str; 3] = ["fuzz ", "load of ", "events of "];
 
 /// A good container, and another one, each with the key that signed it.
 pub const SAMPLE: (&str, &str) = ("04-rsa2048-platTLV-keyinfo.sig", "rsa2048");
-const SECOND: (&str, &str) = ("02-rsa4096-multi-m33.sig", "rsa4096");
+pub const SECOND: (&str, &str) = ("02-rsa4096-multi-m33.sig", "rsa4096");
 
 /// The payload's own tests.
 pub fn system(suite: &mut Suite) -> Result<()> {
+    let (mut parameters, keys) = system_parameters(suite)?;
+    if let Some(part) = &suite.part {
+        parameters.set("test", part)?;
+    }
+    // The tests begin and end with clear memory.
+    run(suite, &suite.title("system"), 0, &keys, PROPERTIES, &parameters).map(drop)
+}
+
+/// What the payload's own tests need: their files, and the keys that signed these.
+pub fn system_parameters(suite: &mut Suite) -> Result<(Parameters, [Key; 2])> {
     let images = suite.images()?;
     let vectors = vectors_directory(suite);
     let own = sign::own_firmware(&suite.workspace, &images.remote_firmware)?;
     let mut parameters = parameters(suite)?;
-    if let Some(part) = &suite.part {
-        parameters.set("test", part)?;
-    }
     if let Some(seed) = suite.seed {
         parameters.set("seed", &seed.to_string())?;
     }
     place(&mut parameters, "sample", SAMPLE.0, vectors.join(SAMPLE.0), "")?;
     place(&mut parameters, "second", SECOND.0, vectors.join(SECOND.0), "")?;
     place(&mut parameters, "firmware", "remote-core-firmware.sig", own, "")?;
-    let keys = [key(&vectors, SAMPLE.1)?, key(&vectors, SECOND.1)?];
     let large = sign::large_file(&suite.workspace, &images.remote_firmware, LARGE)?;
     place(&mut parameters, "large", "large-file.sig", large, "")?;
-    // The tests begin and end with clear memory.
-    run(suite, &suite.title("system"), 0, &keys, PROPERTIES, &parameters).map(drop)
+    Ok((parameters, [key(&vectors, SAMPLE.1)?, key(&vectors, SECOND.1)?]))
 }
 
 /// What both kinds of run tell the payload.
@@ -143,13 +147,17 @@ pub fn run_images(
     let mut verdicts = Verdicts::default();
     let mut facts = Vec::new();
     let firmware = suite.firmware.clone();
-    let run = Run { firmware: &firmware, keys, properties, parameters, fill, doorbell: true, limit: LIMIT };
+    let run =
+        Run { firmware: &firmware, keys, properties, parameters, fill, doorbell: true, limit: suite.limit };
     let outcome = machine::run_by_clock(&suite.workspace, images, &run, clock, |_, line| {
         if line.speaker != Speaker::Payload {
             return;
         }
         if let Some(message) = Message::parse(&line.text) {
             if let Message::Info(text) = &message {
+                if text.starts_with(ENDURANCE) {
+                    step.detail(text);
+                }
                 facts.push(text.clone());
             }
             if let Message::TestBegin(name) = &message {

@@ -9,6 +9,7 @@ mod fuzzing;
 mod host;
 mod prebuilt;
 mod signed;
+pub mod soak;
 mod sources;
 mod tally;
 mod trust;
@@ -21,6 +22,7 @@ use crate::setup;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
 use anyhow::{Result, anyhow, bail};
+use std::time::Duration;
 use tally::Tally;
 
 /// A group of checks: its name, what it checks, and the checks.
@@ -67,6 +69,9 @@ pub struct Options {
     list: bool,
 }
 
+/// The longest run of the emulator, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(400);
+
 /// What the checks share.
 struct Suite {
     workspace: Workspace,
@@ -82,6 +87,8 @@ struct Suite {
     rounds: u32,
     /// Figures are wanted as JSON, too.
     json: bool,
+    /// The longest that one run of the emulator may take.
+    limit: Duration,
     tally: Tally,
 }
 
@@ -96,6 +103,7 @@ impl Suite {
             seed: None,
             rounds: events::ROUNDS,
             json: false,
+            limit: LIMIT,
             tally: Tally::default(),
         }
     }

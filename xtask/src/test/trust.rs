@@ -1,7 +1,9 @@
 //! Which keys and which counters the partition trusts. Each set of keys is a manifest of its own; each of the payload's `counters`
 //! cases has a machine of its own, because the counter stays until the partition boots again.
 use super::Suite;
-use super::emulated::{key, place, run, vectors_directory};
+use super::emulated::{key, place, run, run_images, vectors_directory};
+use crate::firmware;
+use crate::machine::Clock;
 use crate::manifest::Key;
 use crate::parameters::Parameters;
 use crate::sign;
@@ -31,6 +33,8 @@ const CASES: [&str; 4] = [
     "stays_without_a_start",
     "stays_when_the_start_is_refused",
 ];
+/// The one whose partition is a build that fails on request, and the feature of that.
+const FAILING: (&str, &str) = ("stays_when_its_write_fails", "fault-injection");
 
 /// Runs the cases.
 pub fn run_all(suite: &mut Suite) -> Result<()> {
@@ -97,9 +101,10 @@ fn judge(suite: &mut Suite, trust: &Trust) -> Result<()> {
 
 /// The payload's cases about the security counter.
 fn counters(suite: &mut Suite, own: &Key) -> Result<()> {
-    let elf = suite.images()?.remote_firmware;
-    let firmware = sign::own_firmware(&suite.workspace, &elf)?;
-    for name in CASES {
+    let mut images = suite.images()?;
+    let elf = images.remote_firmware.clone();
+    let own_firmware = sign::own_firmware(&suite.workspace, &elf)?;
+    for name in CASES.into_iter().chain([FAILING.0]) {
         let case = format!("counters::{name}");
         if !suite.wants(&case) {
             continue;
@@ -107,14 +112,18 @@ fn counters(suite: &mut Suite, own: &Key) -> Result<()> {
         let mut parameters = Parameters::new("test");
         parameters.set("theme", "counters")?;
         parameters.set("test", &case)?;
-        place(&mut parameters, "firmware", "remote-core-firmware.sig", firmware.clone(), "")?;
+        place(&mut parameters, "firmware", "remote-core-firmware.sig", own_firmware.clone(), "")?;
         for counter in COUNTERS {
             let path = sign::firmware_with_counter(&suite.workspace, &elf, counter)?;
             let name = format!("counter-{counter}");
             place(&mut parameters, &name, &name, path, "")?;
         }
         let before = suite.tally.total();
-        run(suite, &case, 0, std::slice::from_ref(own), "", &parameters)?;
+        if name == FAILING.0 {
+            images.partition = firmware::build_test_partition(&suite.workspace, &suite.toolchain, FAILING.1)?;
+        }
+        let keys = std::slice::from_ref(own);
+        run_images(suite, &case, 0, keys, "", &parameters, (&images, Clock::Host))?;
         if suite.tally.total() == before {
             bail!("the payload has no case {case}");
         }

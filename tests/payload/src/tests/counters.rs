@@ -4,8 +4,10 @@
 use super::firmware;
 use crate::context::Context;
 use crate::framework::Outcome;
-use crate::{expect_eq, failure, memory};
+use crate::observe;
+use crate::{expect, expect_eq, failure, machine, memory};
 use remoteproc_abi::door_d::StopMode;
+use remoteproc_abi::status::ProcessorState;
 use remoteproc_refusal::Refusal;
 
 crate::cases! { "counters":
@@ -13,7 +15,17 @@ crate::cases! { "counters":
     lower_and_missing_are_refused
     stays_without_a_start
     stays_when_the_start_is_refused
+    stays_when_its_write_fails
 }
+
+/// The command of a partition that fails on request (`sp/src/fault.rs`), and the way to fail: the next write of the counter.
+const FAIL: u64 = 0xFA17;
+const COUNTER_WRITE: u64 = 8;
+/// How long the remote core's reset line may take, ms.
+const RESET_WITHIN: u64 = 10_000;
+/// The control page's words.
+const HOLD: u32 = 2;
+const HELD: u32 = 0;
 
 fn expect_counter(context: &mut Context, value: u64, when: &str) -> Outcome {
     let status = context.client.status().map_err(|error| failure!("GET_STATUS: {error}"))?;
@@ -101,4 +113,43 @@ fn stays_when_the_start_is_refused(context: &mut Context) -> Outcome {
     expect_counter(context, 0, "after a refused start")?;
     runs_once(context, "counter-5")?;
     expect_counter(context, 5, "after older firmware has run")
+}
+
+/// The firmware was released already when the counter could not be raised. It is held again, and what the counter says stays true.
+fn stays_when_its_write_fails(context: &mut Context) -> Outcome {
+    runs_once(context, "counter-4")?;
+    let file = context.file("counter-9")?;
+    let signs = firmware::load_file(context, file)?;
+    let heartbeat = signs.heartbeat.ok_or_else(|| failure!("the resource table names no heartbeat"))?;
+    let answer = context.ask([FAIL, COUNTER_WRITE, 0, 0, 0])?;
+    expect_eq!(
+        (answer.result, answer.values),
+        (0, [0; 4]),
+        "the answer of a partition that fails on request"
+    );
+    let releases = memory::read_word(memory::RELEASES);
+    let outcome = context.client.start();
+    context.expect_command_refused(outcome, Refusal::CounterWriteFailed)?;
+    expect_eq!(memory::read_word(memory::RELEASES), releases.wrapping_add(1), "the number of releases");
+    expect_eq!(memory::read_word(memory::ORDER), HOLD, "the order on the control page");
+    machine::wait_until(RESET_WITHIN, || memory::read_word(memory::CORE_STATE) == HELD);
+    expect_eq!(memory::read_word(memory::CORE_STATE), HELD, "the remote core's state");
+    observe::stands(heartbeat).map_err(|moved| failure!("the heartbeat moves: {moved:?}"))?;
+    let status = context.client.status().map_err(|error| failure!("GET_STATUS: {error}"))?;
+    expect!(
+        matches!(status.state, ProcessorState::Crashed | ProcessorState::Stopped),
+        "the state after the failed start is {:?}",
+        status.state
+    );
+    expect_counter(context, 4, "after the failed write")?;
+    // It has run: it starts no more until it is loaded again.
+    let outcome = context.client.start();
+    context.expect_command_refused(outcome, Refusal::IsStopped)?;
+    context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"))?;
+    expect_counter(context, 4, "after the stop")?;
+    // Older firmware than what could not be entered still runs, and then the newer one.
+    runs_once(context, "counter-5")?;
+    expect_counter(context, 5, "after the next start")?;
+    runs_once(context, "counter-9")?;
+    expect_counter(context, 9, "after the start that had failed")
 }

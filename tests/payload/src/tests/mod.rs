@@ -17,6 +17,7 @@ mod requests;
 mod scattered;
 mod sharing;
 mod slices;
+mod soak;
 mod status;
 mod vectors;
 
@@ -46,8 +47,12 @@ const THEMES: &[&[Case]] = &[
 
 /// Cases that need a machine of their own: an emulator that counts instructions, another build of the partition, or one that has
 /// just booted. They run only where the parameters name their theme, and then nothing else does.
-const SPECIAL: &[(&str, &[Case])] =
-    &[("bounds", bounds::CASES), ("counters", counters::CASES), ("faults", faults::CASES)];
+const SPECIAL: &[(&str, &[Case])] = &[
+    ("bounds", bounds::CASES),
+    ("counters", counters::CASES),
+    ("faults", faults::CASES),
+    ("soak", soak::CASES),
+];
 
 /// Runs what the parameters choose and prints the end line.
 pub fn run(parameters: Parameters) {

@@ -1,12 +1,12 @@
 //! Direct messages by the thousand, random ones and valid ones with mistakes: one answer each, and afterwards a clean load.
 //!
-//! The seed is `seed=` of the parameters, or a fixed one; it is printed. So are the numbers of messages of each family, of each
+//! `random=`, `mutated=` and `enough=` of the parameters say how many. The seed is `seed=`, or a fixed one; it is printed. So are the numbers of messages of each family, of each
 //! command and of each refusal that a client can provoke with messages alone: each has to be seen often enough to count.
 mod counts;
 mod crowd;
 mod messages;
 mod pool;
-mod random;
+pub mod random;
 
 use crate::context::{Context, HYPERVISOR};
 use crate::framework::{Failure, Outcome, Text};
@@ -25,10 +25,14 @@ crate::cases! { "fuzz":
     messages_of_all_families
 }
 
-/// Messages of each of the two kinds.
-const MESSAGES: u32 = 10_000;
-/// More messages with mistakes: so many refusals have to be seen.
-const MORE: u32 = 8_000;
+/// Random messages without a parameter.
+const RANDOM: u32 = 10_000;
+/// Valid messages with mistakes without a parameter.
+const MUTATED: u32 = 18_000;
+/// How often each command and each refusal has to be seen without a parameter.
+const ENOUGH: u32 = 20;
+/// Messages between two lines about how far it is.
+const REPORT: u32 = 50_000;
 /// The seed without a parameter.
 const SEED: u64 = 0x7265_6d6f_7465_7072;
 /// Most starts: each takes a new emulator of the remote core.
@@ -61,7 +65,12 @@ struct Fuzzer<'a> {
 }
 
 fn messages_of_all_families(context: &mut Context) -> Outcome {
-    let seed = context.parameters.value("seed").and_then(number).unwrap_or(SEED);
+    let parameter = |key| context.parameters.value(key).and_then(number);
+    let seed = parameter("seed").unwrap_or(SEED);
+    let count =
+        |key, otherwise| parameter(key).and_then(|count| u32::try_from(count).ok()).unwrap_or(otherwise);
+    let (messages, mutated, enough) =
+        (count("random", RANDOM), count("mutated", MUTATED), count("enough", ENOUGH));
     say!("info fuzz seed {seed:#x}");
     if !context.set_strictness(Strictness::Strict)? {
         let why = "the pool of handles needs shares that only the test bench's SPMC takes";
@@ -78,7 +87,7 @@ fn messages_of_all_families(context: &mut Context) -> Outcome {
         in_crowd: false,
         owner: HYPERVISOR,
     };
-    let outcome = fuzzer.run(&pool);
+    let outcome = fuzzer.run(&pool, messages, mutated);
     let Fuzzer { counts, owner, .. } = fuzzer;
     counts.print();
     context.client.tee().speak_for(owner);
@@ -88,18 +97,26 @@ fn messages_of_all_families(context: &mut Context) -> Outcome {
     context.client.tee().speak_for(HYPERVISOR);
     let reclaimed = pool.reclaim(context);
     outcome.and(stopped).and(released).and(reclaimed)?;
-    expect!(counts.answers() >= 2 * MESSAGES + MORE, "there were only {} answers", counts.answers());
-    counts.check()
+    expect!(
+        counts.answers() >= messages.saturating_add(mutated),
+        "there were only {} answers",
+        counts.answers()
+    );
+    counts.check(enough)
 }
 
 impl Fuzzer<'_> {
-    fn run(&mut self, pool: &Pool) -> Outcome {
-        for _ in 0..MESSAGES {
+    fn run(&mut self, pool: &Pool, random: u32, mutated: u32) -> Outcome {
+        for index in 0..random {
+            if index > 0 && index % REPORT == 0 {
+                say!("info soak messages: {index} random");
+            }
             let mut message = messages::random(&mut self.random);
             message.sender = self.sender();
             self.send(message)?;
         }
-        while self.counts.answers() < 2 * MESSAGES + MORE {
+        let all = random.saturating_add(mutated);
+        while self.counts.answers() < all {
             if self.state == State::Offline && self.random.once_in(CROWDS) {
                 self.crowd(pool)?;
                 continue;
