@@ -1,4 +1,5 @@
 //! The front door: one request in, one answer out, whatever the request is.
+use crate::buffers::Buffers;
 use crate::client_memory::ClientMemory;
 use crate::clients::{Caller, LastRefusals};
 use crate::configuration::{Board, MAX_PROCESSORS, Processor};
@@ -40,6 +41,8 @@ pub struct Service<'a, M: Machine> {
     pub(crate) works: [Option<Work>; MAX_LOADS],
     pub(crate) buffer: &'a mut [u8; PIECE],
     pub(crate) counters: Counters,
+    /// What clients of door T share.
+    pub(crate) buffers: Buffers,
     refusals: LastRefusals,
 }
 
@@ -63,6 +66,7 @@ impl<'a, M: Machine> Service<'a, M> {
             works: [None; MAX_LOADS],
             buffer,
             counters: Counters::default(),
+            buffers: Buffers::new(),
             refusals: LastRefusals::default(),
         }
     }
@@ -77,15 +81,20 @@ impl<'a, M: Machine> Service<'a, M> {
         match Request::decode(registers) {
             Ok(request) => self.handle_request(caller, request, memory),
             Err(error) => {
-                let refusal = match error {
-                    DecodeError::UnknownCommand(_) => Refusal::UnknownCommand,
-                    DecodeError::ReservedBits | DecodeError::BadArgument => Refusal::FlagsUnknown,
-                };
                 let [first, ..] = *registers;
-                let command = Command::try_from((first & 0xFFFF) as u16).map_or("a request", Command::name);
-                self.refuse(command, caller, refusal.into())
+                self.refuse_malformed((first & 0xFFFF) as u16, caller, error)
             }
         }
+    }
+
+    /// Answers what is no request.
+    pub(crate) fn refuse_malformed(&mut self, id: u16, caller: Caller, error: DecodeError) -> Answer {
+        let refusal = match error {
+            DecodeError::UnknownCommand(_) => Refusal::UnknownCommand,
+            DecodeError::ReservedBits | DecodeError::BadArgument => Refusal::FlagsUnknown,
+        };
+        let command = Command::try_from(id).map_or("a request", Command::name);
+        self.refuse(command, caller, refusal.into())
     }
 
     /// Answers one well-formed request.
@@ -161,6 +170,12 @@ impl<'a, M: Machine> Service<'a, M> {
         self.works.iter().flatten().count()
     }
 
+    /// Returns how many buffers of door T are held, of [`MAX_BUFFERS`](crate::buffers::MAX_BUFFERS).
+    #[must_use]
+    pub fn buffers_held(&self) -> usize {
+        self.buffers.held()
+    }
+
     /// Returns the machine.
     #[must_use]
     pub const fn machine(&self) -> &M {
@@ -173,7 +188,7 @@ impl<'a, M: Machine> Service<'a, M> {
     }
 
     /// Returns the index of the processor with this id.
-    fn find(&self, id: u32) -> Result<usize, Refused> {
+    pub(crate) fn find(&self, id: u32) -> Result<usize, Refused> {
         let index = self.board.processors.iter().position(|processor| processor.id == id);
         index.ok_or(Refusal::UnknownProcessor.into())
     }
@@ -185,15 +200,19 @@ impl<'a, M: Machine> Service<'a, M> {
         }
     }
 
-    fn refuse(&mut self, command: &str, caller: Caller, refused: Refused) -> Answer {
+    pub(crate) fn refuse(&mut self, command: &str, caller: Caller, refused: Refused) -> Answer {
         self.counters.refusals = self.counters.refusals.saturating_add(1);
         report::refused(command, caller, &refused);
         self.refusals.remember(caller, refused);
         Answer::of(result_of(refused.refusal))
     }
 
-    /// Decides whether this client may ask this now: its own processor or a free one, and a row of the table that allows it.
+    /// Decides whether this client may ask this now: a processor that the manifest does not keep from it, its own or a free one, and a
+    /// row of the table that allows it.
     pub(crate) fn admit(&mut self, index: usize, caller: Caller, ask: Ask) -> Result<Verdict, Refused> {
+        if !self.processor(index)?.is_for(caller.endpoint) {
+            return Err(Refusal::EndpointNotAllowed.into());
+        }
         self.look_for_crash(index)?;
         let now = self.machine.milliseconds();
         let limit = u64::from(self.board.idle_claim_ms);

@@ -10,7 +10,7 @@ use remoteproc_image::software::Software;
 use remoteproc_service::client_memory::EndpointId;
 use remoteproc_service::configuration::MAX_PROCESSORS;
 use remoteproc_service::{Caller, Door, Service, Storage};
-use remoteproc_sp::message::{self, door_t};
+use remoteproc_sp::message;
 use spin::{Mutex, MutexGuard, Once};
 
 /// The service with the client memory it works on.
@@ -56,10 +56,12 @@ impl message::Service for Front {
         answer
     }
 
-    fn handle_rpc(&mut self, _client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers {
+    fn handle_rpc(&mut self, client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers {
+        let Some(partition) = PARTITION.get() else { return message::Dead.handle_rpc(client, request) };
+        let Partition { service, memory } = &mut *partition.lock();
         #[cfg(feature = "fault-injection")]
         fault::reach(fault::Point::DoorT);
-        door_t::answer(request)
+        service.handle_rpc(client, request, memory)
     }
 
     fn interrupted(&mut self) {

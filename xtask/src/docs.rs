@@ -17,7 +17,7 @@ pub struct Options {
 }
 
 /// What the numbers of a range are about, by their high byte.
-const CHAPTERS: [(u8, &str); 13] = [
+const CHAPTERS: [(u8, &str); 14] = [
     (0x01, "Framing of the container"),
     (0x02, "Authenticity"),
     (0x03, "Signed tables"),
@@ -31,6 +31,7 @@ const CHAPTERS: [(u8, &str); 13] = [
     (0x12, "Messages"),
     (0x13, "Hardware"),
     (0x14, "Events"),
+    (0x15, "Shared buffers of door T"),
 ];
 
 /// The page of the refusals.

@@ -108,7 +108,8 @@ fn run(command: &Command) -> Result<u8> {
                 ("partition", images.partition.len()),
                 ("EL3 firmware", images.el3_spmc.len()),
                 ("payload", images.payload.len()),
-                ("remote core's firmware (ELF)", images.remote_firmware.len()),
+                ("Cortex-M33's firmware (ELF)", images.remote_firmware.len()),
+                ("Cortex-M4's firmware (ELF)", images.remote_firmware_m4.len()),
             ] {
                 println!("{name}: {size} bytes");
             }

@@ -7,7 +7,7 @@
 //! | variables, stacks, heap | read, write | secure, write-back |
 //! | processors' regions and registers | read, write | normal world, non-cacheable |
 //! | devices of the partition's own | read, write | secure, device |
-//! | copy window, while copying | read | normal world or secure, write-back |
+//! | copy window, while copying | read; into a client's buffer: read, write | normal world or secure, write-back |
 //!
 //! Nothing else is mapped: not the pages around the stacks, not the first page of the address space.
 use super::mmu::{ATTRIBUTES_DEVICE, ATTRIBUTES_NON_CACHEABLE, ATTRIBUTES_WRITE_BACK};
@@ -35,6 +35,7 @@ const CODE: El1Attributes = WRITE_BACK.union(El1Attributes::READ_ONLY).union(El1
 const CONSTANTS: El1Attributes = WRITE_BACK.union(El1Attributes::READ_ONLY).union(NEVER_EXECUTE);
 const VARIABLES: El1Attributes = WRITE_BACK.union(NEVER_EXECUTE);
 const NORMAL_WORLD_CONSTANTS: El1Attributes = CONSTANTS.union(El1Attributes::NS);
+const NORMAL_WORLD_VARIABLES: El1Attributes = VARIABLES.union(El1Attributes::NS);
 const REMOTE: El1Attributes = PRESENT
     .union(ATTRIBUTES_NON_CACHEABLE)
     .union(El1Attributes::INNER_SHAREABLE)
@@ -73,6 +74,8 @@ pub enum World {
     Secure,
     /// The normal world's.
     Normal,
+    /// The normal world's, to be written.
+    NormalToWrite,
 }
 
 /// The translation.
@@ -134,7 +137,7 @@ fn map_beside(range: PhysicalRange, attributes: El1Attributes) -> Result<(), Map
     MAP.lock().as_mut().ok_or(MapFailure::NoTables)?.identity(addresses, attributes)
 }
 
-/// Shows a physical range in the copy window, read-only. It may not be longer than the window.
+/// Shows a physical range in the copy window, read-only but for [`World::NormalToWrite`]. It may not be longer than the window.
 ///
 /// # Errors
 /// Says why not; then nothing has changed.
@@ -148,6 +151,7 @@ pub fn show(range: PhysicalRange, world: World) -> Result<(), MapFailure> {
     let attributes = match world {
         World::Secure => CONSTANTS,
         World::Normal => NORMAL_WORLD_CONSTANTS,
+        World::NormalToWrite => NORMAL_WORLD_VARIABLES,
     };
     let region = MemoryRegion::new(window.start, window.start + size);
     let physical = PhysicalAddress(range.start as usize);

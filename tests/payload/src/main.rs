@@ -8,6 +8,7 @@
     reason = "there is no heap to put the text of a failure on, and it travels once"
 )]
 
+mod board;
 mod buffers;
 mod console;
 mod context;

@@ -15,7 +15,8 @@
 //! | cycles, aborted | test | how often the theme `soak` does what it does |
 //! | sample, second | test | files that load |
 //! | large | test | this project's own firmware in a file of 16 MiB, of which 10 MiB are loaded |
-//! | firmware | test | this project's own firmware |
+//! | firmware | test | this project's own firmware for the Cortex-M33 |
+//! | firmware-m4 | test | the same for the Cortex-M4 |
 //! | counter-4, counter-5, counter-9 | test | the same, signed with this security counter |
 //! | spmc | test | `prebuilt`: the SPMC is not the test bench's, so tests that need its controls are skipped |
 //! | vector | test | file and what has to happen to it: `load`, `before:REFUSAL` or `after:REFUSAL` (the claim); repeatable |

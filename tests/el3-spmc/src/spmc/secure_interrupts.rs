@@ -37,12 +37,11 @@ impl SecureInterrupts {
 impl Spmc<'_> {
     /// A secure interrupt came while the normal world ran on this CPU.
     pub fn secure_interrupt(&mut self, machine: &mut dyn Machine, processor: usize) -> Outcome {
-        let waiting = self.contexts.get_mut(processor).filter(|state| **state == ContextState::Waiting);
-        let Some(state) = waiting else {
-            // The partition is in the middle of a request that was preempted, or has not begun to wait.
+        if self.context(processor) != ContextState::Waiting {
+            // The partition is in the middle of a request, here or on another CPU, or has not begun to wait.
             self.hold_secure_interrupts(machine, true);
             return Outcome::Return(Answer::NOTHING);
-        };
+        }
         self.secure_interrupts.in_a_row += 1;
         if self.secure_interrupts.in_a_row > STORM {
             violate(
@@ -53,7 +52,7 @@ impl Spmc<'_> {
             self.hold_secure_interrupts(machine, true);
             return Outcome::Return(Answer::NOTHING);
         }
-        *state = ContextState::Handling;
+        self.set_context(processor, ContextState::Handling);
         self.secure_interrupts.delivered += 1;
         let mut answer = Answer::eight([ffa::INTERRUPT.into()]);
         answer.count = 18;

@@ -4,6 +4,7 @@ mod bounds;
 mod claims;
 mod counters;
 mod discovery;
+mod door_t;
 mod events;
 mod families;
 mod faults;
@@ -13,6 +14,7 @@ mod fuzz;
 mod large;
 mod lifecycle;
 mod preemption;
+mod processors;
 mod requests;
 mod scattered;
 mod sharing;
@@ -31,6 +33,7 @@ const THEMES: &[&[Case]] = &[
     requests::CASES,
     status::CASES,
     families::CASES,
+    door_t::CASES,
     lifecycle::CASES,
     sharing::CASES,
     addresses::CASES,
@@ -38,6 +41,7 @@ const THEMES: &[&[Case]] = &[
     flips::CASES,
     slices::CASES,
     claims::CASES,
+    processors::CASES,
     large::CASES,
     firmware::CASES,
     events::CASES,

@@ -84,7 +84,7 @@ fn one_call_is_not_for_everybody(context: &mut Context) -> Outcome {
 }
 
 fn unknown_processors(context: &mut Context) -> Outcome {
-    for processor in [1, 77, 0x8000_0000, 0xffff_ffff] {
+    for processor in [2, 77, 0x8000_0000, 0xffff_ffff] {
         for id in [1, 2, 3, 4, 6, 0x11, 0x12] {
             refused(context, [id, processor, 0, 0, 0], Refusal::UnknownProcessor)?;
         }

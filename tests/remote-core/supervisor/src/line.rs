@@ -2,7 +2,7 @@
 
 use crate::control::{Control, NewCommand};
 use crate::emulator::{Emulator, Ending, Waited, crash_in};
-use crate::layout::{Command, CommandResult, EventKind, State};
+use crate::layout::{Command, CommandResult, Core, EventKind, State};
 use crate::log::Log;
 use crate::supervisor::{Config, Event, Report};
 use std::io;
@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// How often the control page is looked at.
 const POLL: Duration = Duration::from_millis(1);
+/// A core takes a vector table's address without its low bits, so another address would silently start from another table.
+const VECTOR_TABLE_ALIGNMENT: u32 = 128;
 
 /// The thread's work, from the prepared control page until it is told to finish.
 pub(crate) struct ResetLine {
@@ -123,7 +125,12 @@ impl ResetLine {
             return Ok(self.failed("release: the core runs already".into(), CommandResult::AlreadyRunning));
         }
         self.control.clear_firmware_report()?;
-        match Emulator::start(&self.config, &self.log) {
+        if !boot_address.is_multiple_of(VECTOR_TABLE_ALIGNMENT) && self.config.core == Core::CortexM4 {
+            // The M33's boot ROM refuses it by itself.
+            let text = format!("release: no vector table can lie at {boot_address:#010x}");
+            return Ok(self.failed(text, CommandResult::BadBootAddress));
+        }
+        match Emulator::start(&self.config, &self.log, boot_address) {
             Ok(emulator) => {
                 self.emulator = Some(emulator);
                 let release = self.control.count_release()?;
@@ -175,7 +182,8 @@ mod tests {
         let mut config = Config::new(path("window"), path("rom"), path("log"));
         config.qemu = path("emulator");
         let log = Log::create(&config.log).unwrap();
-        let control = Control::prepare(Window::open(&config.window).unwrap()).unwrap();
+        let core = config.core;
+        let control = Control::prepare(Window::open(&config.window).unwrap(), core).unwrap();
         let mut line = ResetLine::new(config, log, control);
         assert_eq!(line.release(0).unwrap(), CommandResult::Done);
         if let Some(emulator) = &mut line.emulator {
@@ -183,7 +191,7 @@ mod tests {
         }
         line.hold().unwrap();
         let window = Window::open(&path("window")).unwrap();
-        let word = |word: crate::ControlWord| window.word(word.physical_address()).unwrap();
+        let word = |word: crate::ControlWord| window.word(word.physical_address(core)).unwrap();
         assert_eq!(word(crate::ControlWord::State), State::Held as u32);
         assert_eq!(word(crate::ControlWord::EventSequence) as usize, line.report.events.len());
         line.report.events.iter().map(|event| event.kind).collect()

@@ -22,7 +22,7 @@ fn a_waiting_partition_is_entered_and_the_normal_world_goes_on_unchanged() {
     let mut bench = Bench::ready();
     for _ in 0..3 {
         bench.enters();
-        assert!(!bench.spmc.signals_interrupts());
+        assert!(!bench.spmc.signals_interrupts(0));
         assert_eq!(bench.secure(&[DIRECT_RESP_64.into(), TARGET])[..3], [ERROR, 0, DENIED]);
         assert_eq!(bench.rules(), ["response-without-request"]);
         bench.waits();

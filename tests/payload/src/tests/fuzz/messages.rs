@@ -127,6 +127,9 @@ pub fn random(random: &mut Random) -> Message {
     message
 }
 
+/// The endpoint that the manifest does not list for processor 1.
+const UNLISTED: u16 = 3;
+
 /// A valid message, in most cases with one register changed.
 pub fn mutated(random: &mut Random, pool: &Pool, state: State, sender: u16) -> Message {
     if random.once_in(6) {
@@ -165,6 +168,10 @@ pub fn mutated(random: &mut Random, pool: &Pool, state: State, sender: u16) -> M
     if command == BIND_EVENTS {
         // Half of them are no notification's id.
         payload[2] = random.below(128);
+    }
+    // The processor that is not for this endpoint.
+    if sender == UNLISTED && random.once_in(4) {
+        payload[1] = 1;
     }
     let mut message = Message::door_d(random, sender, payload);
     if random.once_in(2) {

@@ -40,6 +40,9 @@ const STARTS: u32 = 4;
 /// Messages for which firmware that was started runs on, and stays stopped.
 const PATIENCE: u32 = 60;
 
+/// The processor whose state is followed.
+const PROCESSOR: u64 = 0;
+
 /// Who sends messages.
 const ENDPOINTS: [u16; 4] = [HYPERVISOR, 1, 2, 3];
 /// Once in so many messages while nothing is loaded, several clients load at once.
@@ -138,7 +141,7 @@ impl Fuzzer<'_> {
     fn is_untimely(&self, command: u64, processor: u64) -> bool {
         let (starting, stopping, loading, releasing) =
             (command == 2, command == 3, command & 0xFFFF == 1, command == 6);
-        processor == 0
+        processor == PROCESSOR
             && match self.state {
                 State::Offline => false,
                 State::Loaded => starting && self.starts >= STARTS,
@@ -156,7 +159,12 @@ impl Fuzzer<'_> {
             }
             if done == u64::MAX {
                 // The memory was used up and does not hold all of the image: such a load begins again and again.
-                self.context.client.release().map_err(|error| failure!("release: {error}"))?;
+                let (client, processor) =
+                    (&mut self.context.client, message.command().map_or(0, |(_, id)| id));
+                client.select(processor as u32);
+                let released = client.release();
+                client.select(PROCESSOR as u32);
+                released.map_err(|error| failure!("release: {error}"))?;
                 return Ok(result);
             }
             let answer = self.context.call(message.function, arguments);
@@ -199,7 +207,8 @@ impl Fuzzer<'_> {
         }
         expect_eq!(function, message.function + 1, "the answer's function");
         let mut result = result_of(&message, &answer);
-        let is_left = message.sender == HYPERVISOR && self.random.once_in(LEFT);
+        let elsewhere = command.is_some_and(|(_, processor)| processor != PROCESSOR);
+        let is_left = message.sender == HYPERVISOR && self.random.once_in(LEFT) && !elsewhere;
         if message.command().is_some_and(|(command, _)| command & 0xFFFF == 1) && !is_left && !self.in_crowd {
             result = self.go_on(&message, &arguments, result)?;
         }
@@ -208,9 +217,9 @@ impl Fuzzer<'_> {
                 expect_eq!(answer[3], u64::from(control), "the control register of the answer");
                 self.counts.rpc(control);
             }
-            (None, Some((command, _))) => {
+            (None, Some((command, processor))) => {
                 self.counts.command(message.function, command);
-                self.follow(message.sender, command, result)?;
+                self.follow(message.sender, command, processor, result)?;
             }
             // The second family at door T.
             (None, None) => {
@@ -222,7 +231,7 @@ impl Fuzzer<'_> {
     }
 
     /// Follows the processor's state, and asks why a request was refused.
-    fn follow(&mut self, sender: u16, command: u64, result: u64) -> Outcome {
+    fn follow(&mut self, sender: u16, command: u64, processor: u64, result: u64) -> Outcome {
         let result = u32::try_from(result).ok().and_then(|result| TeeResult::try_from(result).ok());
         match result {
             None => return Err(failure!("command {command:#x} has a result that is none")),
@@ -247,6 +256,11 @@ impl Fuzzer<'_> {
                 self.counts.refusal(refusal);
                 return Ok(());
             }
+        }
+        if processor != PROCESSOR {
+            // No image here fits another processor's memory, so that one stays as it is.
+            expect!(command & 0xFFFF != 1, "an image of the Cortex-M33 loads on processor {processor:#x}");
+            return Ok(());
         }
         let next = match (command & 0xFFFF, self.state) {
             (1, _) => {
