@@ -109,7 +109,8 @@ pub fn run_by_clock(
     let directory = RunDirectory::create(workspace)?;
     let mut properties = run.properties.to_owned();
     if matches!(run.firmware, Firmware::Prebuilt(_)) {
-        properties.push_str(" spmc = \"hafnium\";");
+        // Before any node that the others hold.
+        properties.insert_str(0, "spmc = \"hafnium\"; ");
     }
     let blob = manifest::compile(workspace, &directory, BOARD, run.keys, &properties)?;
     let packed = package::pack(&blob, &images.partition)?;
