@@ -100,6 +100,7 @@ pub fn run(options: &Options, firmware: &Firmware) -> Result<u8> {
         keys: &keys,
         properties: "",
         doorbell: true,
+        one_context: false,
         parameters: &parameters,
         fill: window::FILL,
         limit: LIMIT,

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 /// Board that this machine is: names the manifest.
 const BOARD: &str = "qemu";
 const EMULATOR: &str = "qemu-system-aarch64";
+/// CPUs, as many as the manifest has execution contexts.
+const PROCESSORS: u32 = 4;
 const PAYLOAD_ADDRESS: u64 = 0x6000_0000;
 
 /// What runs below the partition and the payload.
@@ -37,6 +39,8 @@ pub struct Run<'a> {
     pub keys: &'a [Key],
     /// Further properties of the manifest's node `remoteproc`, devicetree source.
     pub properties: &'a str,
+    /// The partition has one execution context, whatever its manifest says, instead of one for each CPU.
+    pub one_context: bool,
     /// What the payload does.
     pub parameters: &'a Parameters,
     /// What the window holds before anybody writes it.
@@ -112,7 +116,7 @@ pub fn run_by_clock(
         // Before any node that the others hold.
         properties.insert_str(0, "spmc = \"hafnium\"; ");
     }
-    let blob = manifest::compile(workspace, &directory, BOARD, run.keys, &properties)?;
+    let blob = manifest::compile(workspace, &directory, BOARD, run.keys, &properties, run.one_context)?;
     let packed = package::pack(&blob, &images.partition)?;
     let payload = directory.write("payload.bin", &images.payload)?;
     let flash = match run.firmware {
@@ -126,7 +130,9 @@ pub fn run_by_clock(
 
     let mut command = process::command(EMULATOR);
     let doorbell = doorbell(&directory)?;
-    describe_machine(&mut command, run.firmware, &flash, &window, &doorbell);
+    // Instructions are counted on all CPUs together: one, so that what is counted is the client's wait.
+    let processors = if clock == Clock::Instructions { 1 } else { PROCESSORS };
+    describe_machine(&mut command, run.firmware, processors, &flash, &window, &doorbell);
     if clock == Clock::Instructions {
         command.args(["-icount", "shift=0,sleep=off"]);
     }
@@ -223,6 +229,7 @@ fn doorbell(directory: &RunDirectory) -> Result<Doorbell> {
 fn describe_machine(
     command: &mut Command,
     firmware: &Firmware,
+    processors: u32,
     flash: &Path,
     window: &Path,
     doorbell: &Doorbell,
@@ -233,7 +240,7 @@ fn describe_machine(
         // With this emulator's SVE, Hafnium ends its boot with an undefined instruction.
         Firmware::Prebuilt(_) => "max,sve=off,sme=off,pauth-impdef=on",
     };
-    command.args(["-cpu", cpu, "-smp", "4", "-no-reboot"]);
+    command.args(["-cpu", cpu, "-smp", &processors.to_string(), "-no-reboot"]);
     command.args(["-m", "768M,slots=2,maxmem=4G", "-nic", "none", "-display", "none", "-monitor", "none"]);
     command.arg("-bios").arg(flash);
     let backend = format!(

@@ -7,12 +7,14 @@
 //! | variables, stacks, heap | read, write | secure, write-back |
 //! | processors' regions and registers | read, write | normal world, non-cacheable |
 //! | devices of the partition's own | read, write | secure, device |
+//! | execution contexts' stacks | read, write | secure, write-back, not at their physical addresses |
 //! | copy window, while copying | read; into a client's buffer: read, write | normal world or secure, write-back |
 //!
 //! Nothing else is mapped: not the pages around the stacks, not the first page of the address space.
 use super::mmu::{ATTRIBUTES_DEVICE, ATTRIBUTES_NON_CACHEABLE, ATTRIBUTES_WRITE_BACK};
 use super::pool::{Pool, WORST_CASE};
 use super::{layout, mmu};
+use crate::contexts::{self, MAX_CONTEXTS};
 use aarch64_paging::descriptor::{El1Attributes, PhysicalAddress};
 use aarch64_paging::paging::{Constraints, El1And0, MemoryRegion, VaRange};
 use aarch64_paging::{MapError, Mapping};
@@ -102,6 +104,12 @@ pub unsafe fn start() -> Result<(), MapFailure> {
     // Gives the window its tables, so that mapping through it never needs any.
     map.identity(layout::window(), CONSTANTS)?;
     map.unmap(layout::window())?;
+    for index in 0..MAX_CONTEXTS {
+        let stack = contexts::stack(index);
+        let physical = PhysicalAddress(layout::context_stacks() + index * stack.len());
+        let region = MemoryRegion::new(stack.start, stack.end);
+        map.mapping.map_range(&region, physical, VARIABLES, Constraints::NO_BLOCK_MAPPINGS)?;
+    }
     // SAFETY: the tables map the code, data and stack in use at their own addresses; the mapping goes into a static that nothing
     // drops.
     unsafe { mmu::enable(map.mapping.root_address()) };
@@ -130,7 +138,7 @@ pub fn map_device(range: PhysicalRange) -> Result<(), MapFailure> {
 /// Maps what is not the partition's memory.
 fn map_beside(range: PhysicalRange, attributes: El1Attributes) -> Result<(), MapFailure> {
     let addresses = addresses(range)?;
-    let partition = layout::image().start as u64..layout::window().end as u64;
+    let partition = layout::image().start as u64..layout::contexts().end as u64;
     if overlap(range, PhysicalRange { start: partition.start, size: partition.end - partition.start }) {
         return Err(MapFailure::Overlap);
     }

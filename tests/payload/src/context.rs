@@ -4,7 +4,7 @@ use crate::framework::{Failure, Outcome, Text};
 use crate::machine::{self, Counts, Strictness};
 use crate::parameters::{File, Parameters};
 use crate::transport::Smc;
-use crate::{board, expect, expect_eq, failure, memory};
+use crate::{board, expect, expect_eq, failure, memory, processors};
 use core::ops::Range;
 use heapless::Vec;
 use remoteproc_abi::door_d::{Answer, LoadArguments, Request, StopMode};
@@ -103,6 +103,7 @@ impl Context {
     /// After a case: the SPMC strict again, the processor released, its memory clear, a clean load works, and no rule was broken.
     pub fn settle(&mut self) -> Outcome {
         machine::set_strictness(Strictness::Strict);
+        processors::switch_all_off()?;
         if self.dead {
             return self.expect_rules_kept();
         }

@@ -1,6 +1,6 @@
 //! The normal world of the emulated machine, bare metal at NS-EL2: the demo, and the system tests that attack the partition.
 //!
-//! One CPU, no MMU, interrupts masked. Everything it says goes to the console line by line, for a person and for the host's runner.
+//! No MMU, interrupts masked; one CPU, but where a case switches further ones on. Everything it says goes to the console line by line, for a person and for the host's runner.
 #![no_std]
 #![no_main]
 #![allow(
@@ -22,6 +22,7 @@ mod memory;
 mod notifications;
 mod observe;
 mod parameters;
+mod processors;
 mod tests;
 mod transport;
 

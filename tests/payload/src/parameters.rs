@@ -18,6 +18,7 @@
 //! | firmware | test | this project's own firmware for the Cortex-M33 |
 //! | firmware-m4 | test | the same for the Cortex-M4 |
 //! | counter-4, counter-5, counter-9 | test | the same, signed with this security counter |
+//! | contexts | test | number of execution contexts in the manifest |
 //! | spmc | test | `prebuilt`: the SPMC is not the test bench's, so tests that need its controls are skipped |
 //! | vector | test | file and what has to happen to it: `load`, `before:REFUSAL` or `after:REFUSAL` (the claim); repeatable |
 //!

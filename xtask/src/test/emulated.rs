@@ -37,7 +37,8 @@ pub fn system(suite: &mut Suite) -> Result<()> {
         parameters.set("test", part)?;
     }
     // The tests begin and end with clear memory.
-    run(suite, &suite.title("system"), 0, &keys, PROPERTIES, &parameters).map(drop)
+    let title = if suite.one_context { "system, one execution context" } else { "system" };
+    run(suite, &suite.title(title), 0, &keys, PROPERTIES, &parameters).map(drop)
 }
 
 /// What the payload's own tests need: their files, and the keys that signed these.
@@ -59,9 +60,18 @@ pub fn system_parameters(suite: &mut Suite) -> Result<(Parameters, [Key; 2])> {
     Ok((parameters, [key(&vectors, SAMPLE.1)?, key(&vectors, SECOND.1)?]))
 }
 
+/// The same tests of a partition with one execution context, which runs on whichever CPU calls it.
+pub fn one_context(suite: &mut Suite) -> Result<()> {
+    suite.one_context = true;
+    let outcome = system(suite);
+    suite.one_context = false;
+    outcome
+}
+
 /// What both kinds of run tell the payload.
 fn parameters(suite: &Suite) -> Result<Parameters> {
     let mut parameters = Parameters::new("test");
+    parameters.set("contexts", if suite.one_context { "1" } else { "4" })?;
     if matches!(suite.firmware, Firmware::Prebuilt(_)) {
         // Tests that need the test bench's own controls are to be skipped, not failed.
         parameters.set("spmc", "prebuilt")?;
@@ -149,8 +159,17 @@ pub fn run_images(
     let mut verdicts = Verdicts::default();
     let mut facts = Vec::new();
     let firmware = suite.firmware.clone();
-    let run =
-        Run { firmware: &firmware, keys, properties, parameters, fill, doorbell: true, limit: suite.limit };
+    let one_context = suite.one_context;
+    let run = Run {
+        firmware: &firmware,
+        keys,
+        properties,
+        one_context,
+        parameters,
+        fill,
+        doorbell: true,
+        limit: suite.limit,
+    };
     let outcome = machine::run_by_clock(&suite.workspace, images, &run, clock, |_, line| {
         if line.speaker != Speaker::Payload {
             return;

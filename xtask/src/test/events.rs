@@ -47,6 +47,7 @@ fn control(suite: &mut Suite) -> Result<()> {
         firmware: &firmware,
         keys: &keys,
         properties: "",
+        one_context: suite.one_context,
         parameters: &parameters,
         fill: 0,
         doorbell: false,

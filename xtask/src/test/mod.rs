@@ -28,7 +28,7 @@ use tally::Tally;
 /// A group of checks: its name, what it checks, and the checks.
 type Group = (&'static str, &'static str, fn(&mut Suite) -> Result<()>);
 
-const GROUPS: [Group; 15] = [
+const GROUPS: [Group; 16] = [
     ("format", "the sources are formatted", sources::format),
     ("clippy", "no lints, on the host and on each target", sources::clippy),
     ("doc", "the documentation builds without warnings", sources::doc),
@@ -37,6 +37,11 @@ const GROUPS: [Group; 15] = [
     ("fuzz", "each fuzz target runs for a short time", fuzzing::run),
     ("image", "the partition keeps within its limits", image_limits),
     ("system", "the normal world attacks and uses the partition, in the emulator", emulated::system),
+    (
+        "contexts",
+        "the same, with one execution context of the partition for all processors",
+        emulated::one_context,
+    ),
     ("vectors", "signed containers are judged as listed, in the emulator", emulated::vectors),
     ("trust", "revoked keys, keys known by hash, and the security counter, in the emulator", trust::run_all),
     ("bounds", "no request takes longer than one slice or one signature check, in instructions", bounds::run),
@@ -70,7 +75,7 @@ pub struct Options {
 }
 
 /// The longest run of the emulator, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(400);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// What the checks share.
 struct Suite {
@@ -79,6 +84,8 @@ struct Suite {
     /// What boots the emulated machine.
     firmware: Firmware,
     images: Option<Result<Images, String>>,
+    /// The partition has one execution context instead of one for each CPU.
+    one_context: bool,
     /// The part of the group that is wanted, if not all of it.
     part: Option<String>,
     /// What the fuzzer begins with, if not with its own.
@@ -99,6 +106,7 @@ impl Suite {
             toolchain,
             firmware,
             images: None,
+            one_context: false,
             part,
             seed: None,
             rounds: events::ROUNDS,

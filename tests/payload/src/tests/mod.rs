@@ -2,6 +2,7 @@
 mod addresses;
 mod bounds;
 mod claims;
+mod contexts;
 mod counters;
 mod discovery;
 mod door_t;
@@ -46,6 +47,7 @@ const THEMES: &[&[Case]] = &[
     firmware::CASES,
     events::CASES,
     preemption::CASES,
+    contexts::CASES,
     fuzz::CASES,
 ];
 
