@@ -2,10 +2,12 @@
 //!
 //! The blob is trusted as far as secure boot authenticates the package it came in. A malformed one is an error, never a panic.
 mod check;
+mod interrupts;
 mod node;
 
 use dtoolkit::fdt::Fdt;
 use heapless::Vec;
+pub use interrupts::{DoorbellNode, InterruptCalls};
 use node::Reader;
 use remoteproc_image::provider::{CipherKey, PublicKey, TrustedKey};
 use remoteproc_image::software::is_on_p256;
@@ -30,6 +32,10 @@ pub struct Manifest<'a> {
     pub description: &'a str,
     /// The board.
     pub board: Board<'a>,
+    /// The device whose interrupt tells of events, if there is one.
+    pub doorbell: Option<DoorbellNode>,
+    /// How interrupts are acknowledged and ended.
+    pub interrupts: InterruptCalls,
 }
 
 /// What is wrong with a manifest. Names are those of the nodes and properties in its source.
@@ -148,7 +154,13 @@ pub fn parse(bytes: &[u8]) -> Result<Manifest<'_>, ManifestError<'_>> {
         one_call_endpoints: node.endpoints("one-call-endpoints")?,
     };
     check::board(&board)?;
-    Ok(Manifest { ffa_version: root.u32("ffa-version")?, description: root.string("description")?, board })
+    Ok(Manifest {
+        ffa_version: root.u32("ffa-version")?,
+        description: root.string("description")?,
+        board,
+        doorbell: interrupts::doorbell(&root)?,
+        interrupts: interrupts::calls(&node)?,
+    })
 }
 
 /// Cuts off what follows the blob; leaves the bytes as they are if its length makes no sense.

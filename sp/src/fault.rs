@@ -158,6 +158,10 @@ fn overflow(depth: u64, end: usize) -> u64 {
 pub struct Unreliable<D>(pub D);
 
 impl<D: ProcessorDriver> ProcessorDriver for Unreliable<D> {
+    fn limit_ms(&self) -> u64 {
+        self.0.limit_ms()
+    }
+
     fn hold(&mut self) -> Result<DriverProgress, DriverError> {
         self.0.hold()
     }

@@ -27,10 +27,13 @@ impl<'a> Reader<'a> {
 
     /// The child with this name.
     pub fn child(&self, child: &'static str) -> Result<Self, ManifestError<'a>> {
+        self.optional_child(child).ok_or(ManifestError::NodeMissing { parent: self.name, child })
+    }
+
+    /// The child with this name, if there is one.
+    pub fn optional_child(&self, child: &'static str) -> Option<Self> {
         let found = self.node.children().find(|node| node.name_without_address() == child);
-        found
-            .map(|node| Self::new(node, child))
-            .ok_or(ManifestError::NodeMissing { parent: self.name, child })
+        found.map(|node| Self::new(node, child))
     }
 
     /// What every child of this node says; at least one, at most `N`.

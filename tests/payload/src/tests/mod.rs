@@ -6,6 +6,7 @@ mod contexts;
 mod counters;
 mod discovery;
 mod door_t;
+mod events;
 mod families;
 mod faults;
 mod firmware;
@@ -44,6 +45,7 @@ const THEMES: &[&[Case]] = &[
     processors::CASES,
     large::CASES,
     firmware::CASES,
+    events::CASES,
     preemption::CASES,
     contexts::CASES,
     fuzz::CASES,
