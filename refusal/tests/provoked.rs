@@ -176,6 +176,7 @@ const PROVOKED: &[Row] = &[
         "offsets_and_flags_that_are_not_for_this_version",
         &[Refusal::OffsetUnexpected],
     ),
+    ("service/tests/measurements.rs", "loads_that_are_not_kept", &[Refusal::MeasurementUnknown]),
     ("service/tests/hardware.rs", "hardware_that_stays_busy_has_failed", &[Refusal::HardwareFailed]),
     (
         "service/tests/failures.rs",

@@ -65,8 +65,19 @@ where
     #[must_use]
     pub fn freeze(&self) -> Frozen<HasherOf<M>> {
         // Named one by one, so that what is added to a service is not forgotten here.
-        let Self { board: _, machine: _, slots, readers, works, buffer: _, counters, refusals, removed } =
-            self;
+        // The measurements decide nothing, and are not kept.
+        let Self {
+            board: _,
+            machine: _,
+            slots,
+            readers,
+            works,
+            buffer: _,
+            measurements: _,
+            counters,
+            refusals,
+            removed,
+        } = self;
         let mut copies = [const { None }; MAX_LOADS];
         for ((copy, reader), work) in copies.iter_mut().zip(readers.iter()).zip(works) {
             *copy = work.as_ref().map(|_| Arc::new(reader.clone()));
@@ -89,7 +100,7 @@ where
         storage: &'a mut Storage<HasherOf<M>>,
         frozen: &Frozen<HasherOf<M>>,
     ) -> Self {
-        let Storage { readers, slots, buffer } = storage;
+        let Storage { readers, slots, buffer, measurements } = storage;
         slots.clear();
         slots.extend(frozen.slots.iter().cloned());
         for (reader, copy) in readers.iter_mut().zip(&frozen.readers) {
@@ -107,6 +118,7 @@ where
             readers,
             works: frozen.works,
             buffer,
+            measurements,
             counters: frozen.counters,
             refusals: frozen.refusals.clone(),
             removed: frozen.removed,
@@ -180,9 +192,22 @@ impl<H: Hasher> Frozen<H> {
             check.as_ref().map(|check| (Check::place(check), idle(check.touched))).hash(into);
         }
         for (work, reader) in self.works.iter().zip(&self.readers) {
-            work.map(|Work { caller, index, total, step, done, share, only_the_same, refused, touched }| {
-                (caller, index, total, step, done, share, only_the_same, refused, idle(touched))
-            })
+            work.map(
+                |Work {
+                     caller,
+                     index,
+                     total,
+                     step,
+                     done,
+                     share,
+                     only_the_same,
+                     refused,
+                     signer,
+                     touched,
+                 }| {
+                    (caller, index, total, step, done, share, only_the_same, refused, signer, idle(touched))
+                },
+            )
             .hash(into);
             reader.as_ref().map(|reader| (reader.position(), reader.is_complete())).hash(into);
         }

@@ -7,6 +7,7 @@ use crate::guards::Guard;
 use crate::hardware::{DriverProgress, Machine, Observed, ProcessorDriver};
 use crate::jobs::{MAX_LOADS, Storage, Work};
 use crate::lifecycle::{Ask, Event, Input, State, Verdict, transition};
+use crate::measurements::Measurements;
 use crate::processor::Slot;
 use crate::report;
 use crate::result::Refused;
@@ -40,6 +41,7 @@ pub struct Service<'a, M: Machine> {
     /// Of each reader, the load that it is used for.
     pub(crate) works: [Option<Work>; MAX_LOADS],
     pub(crate) buffer: &'a mut [u8; PIECE],
+    pub(crate) measurements: &'a mut Measurements,
     pub(crate) counters: Counters,
     pub(crate) refusals: LastRefusals,
     /// A guard that a test has taken out.
@@ -50,9 +52,10 @@ pub struct Service<'a, M: Machine> {
 impl<'a, M: Machine> Service<'a, M> {
     /// Takes over the board's processors, and the memory to work in. Touches no processor; logs which of them lack isolation.
     pub fn new(board: Board<'a>, mut machine: M, storage: &'a mut Storage<HasherOf<M>>) -> Self {
-        let Storage { readers, slots, buffer } = storage;
+        let Storage { readers, slots, buffer, measurements } = storage;
         slots.clear();
         readers.iter_mut().for_each(Reader::reset);
+        measurements.forget();
         for (index, processor) in board.processors.iter().enumerate() {
             // Both lists have the same capacity.
             let _ = slots.push(Slot::new());
@@ -66,6 +69,7 @@ impl<'a, M: Machine> Service<'a, M> {
             readers,
             works: [None; MAX_LOADS],
             buffer,
+            measurements,
             counters: Counters::default(),
             refusals: LastRefusals::default(),
             #[cfg(feature = "exploration")]
@@ -126,6 +130,7 @@ impl<'a, M: Machine> Service<'a, M> {
                 (Command::GetStatus, self.find(processor).and_then(|index| self.status(index)))
             }
             Request::GetLastError => (Command::GetLastError, Ok(self.last_error(caller))),
+            Request::GetMeasurements(question) => (Command::GetMeasurements, self.measurements(question)),
             Request::Unimplemented(command) => (command, Err(Refusal::NotImplemented.into())),
         };
         outcome.unwrap_or_else(|refused| self.refuse(command.name(), caller, refused))

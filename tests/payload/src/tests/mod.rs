@@ -11,6 +11,7 @@ mod flips;
 mod fuzz;
 mod large;
 mod lifecycle;
+mod measurements;
 mod preemption;
 mod requests;
 mod scattered;
@@ -30,6 +31,7 @@ const THEMES: &[&[Case]] = &[
     status::CASES,
     families::CASES,
     lifecycle::CASES,
+    measurements::CASES,
     sharing::CASES,
     addresses::CASES,
     scattered::CASES,
