@@ -57,6 +57,10 @@ impl<'a> Reader<'a> {
         if self.flag(property) { self.value(property).map(Some) } else { Ok(None) }
     }
 
+    pub fn u64(&self, property: &'static str) -> Result<u64, ManifestError<'a>> {
+        self.value(property)
+    }
+
     pub fn bytes(&self, property: &'static str) -> Result<&'a [u8], ManifestError<'a>> {
         self.value(property)
     }
