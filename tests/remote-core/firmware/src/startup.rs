@@ -37,10 +37,12 @@ global_asm!(
     "reset:",
     limit_stack!(),
     "bl {enter}",
-    // The faulting context is the frame that the exception entry pushed.
+    // The warning of the Cortex-M4's watchdog. Nobody feeds it, so the next time it asks for a reset.
     ".thumb_func",
     ".global non_maskable_interrupt",
     "non_maskable_interrupt:",
+    "b non_maskable_interrupt",
+    // The faulting context is the frame that the exception entry pushed.
     ".thumb_func",
     ".global fault",
     "fault:",
