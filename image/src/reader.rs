@@ -86,6 +86,7 @@ enum Stage {
 /// Reads one container. Calls out of order are refused, not undefined.
 ///
 /// About 26 KiB, so it belongs into a static or into its owner's memory, not onto a small stack.
+#[cfg_attr(feature = "snapshot", derive(Clone))]
 pub struct Reader<H: Hasher> {
     stage: Stage,
     total: u64,

@@ -14,7 +14,7 @@ use remoteproc_image::reader::Reader;
 pub const MAX_LOADS: usize = 3;
 
 /// The client memory that a load reads now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Share {
     pub handle: u64,
     /// Where the container's bytes begin in the memory.

@@ -9,6 +9,9 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "exploration")]
+extern crate alloc;
+
 pub mod buffers;
 pub mod client_memory;
 pub mod clients;
@@ -17,6 +20,9 @@ mod control;
 pub mod counters;
 mod door_t;
 mod events;
+#[cfg(feature = "exploration")]
+pub mod exploration;
+mod guards;
 pub mod hardware;
 mod inform;
 pub mod jobs;
@@ -34,5 +40,6 @@ mod steps;
 
 pub use clients::{Caller, Door};
 pub use counters::Counters;
+pub use guards::Guard;
 pub use jobs::Storage;
 pub use service::Service;

@@ -13,6 +13,7 @@ use remoteproc_image::reader::ResourceTable;
 pub const HARDWARE_LIMIT_MS: u64 = 5_000;
 
 /// The firmware that a processor's memory holds.
+#[cfg_attr(feature = "exploration", derive(Clone))]
 pub(crate) struct Firmware {
     /// Digest of header, TLVs and signature.
     pub identity: [u8; 32],
@@ -37,6 +38,7 @@ pub(crate) struct Wait {
 }
 
 /// One processor, as the service sees it.
+#[cfg_attr(feature = "exploration", derive(Clone))]
 pub(crate) struct Slot<H: Hasher> {
     state: State,
     pub wait: Option<Wait>,

@@ -14,13 +14,14 @@ use remoteproc_image::target::Access;
 use remoteproc_refusal::Refusal;
 
 /// One segment's file bytes, where they were loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Sealed {
     physical_address: u64,
     size: u32,
 }
 
 /// What the private segments have to hash to.
+#[cfg_attr(feature = "exploration", derive(Clone, Hash))]
 pub(crate) struct Seal {
     segments: Vec<Sealed, MAX_PROGRAM_HEADERS>,
     /// Hash over the signed digests of these segments, in order: 32 bytes to keep instead of 4 KiB.
@@ -63,6 +64,7 @@ fn is_private(processor: &Processor<'_>, segment: &Segment) -> bool {
 }
 
 /// A check of a seal under way.
+#[cfg_attr(feature = "exploration", derive(Clone))]
 pub(crate) struct Check<H> {
     /// Over the digests of the segments hashed so far.
     digests: Option<H>,
@@ -72,6 +74,14 @@ pub(crate) struct Check<H> {
     hasher: Option<H>,
     /// When it was last gone on with, milliseconds: what was hashed long ago says little.
     pub touched: u64,
+}
+
+#[cfg(feature = "exploration")]
+impl<H> Check<H> {
+    /// Tells how far it is.
+    pub fn place(&self) -> (usize, u32, bool) {
+        (self.segment, self.hashed, self.digests.is_some())
+    }
 }
 
 impl<H: Hasher> Check<H> {

@@ -4,6 +4,7 @@ use crate::client_memory::ClientMemory;
 use crate::clients::{Caller, LastRefusals};
 use crate::configuration::{Board, MAX_PROCESSORS, Processor};
 use crate::counters::Counters;
+use crate::guards::Guard;
 use crate::hardware::{DriverProgress, Machine, ProcessorDriver};
 use crate::jobs::{MAX_LOADS, Storage, Work};
 use crate::lifecycle::{Ask, Input, State, Verdict, transition};
@@ -43,7 +44,10 @@ pub struct Service<'a, M: Machine> {
     pub(crate) counters: Counters,
     /// What clients of door T share.
     pub(crate) buffers: Buffers,
-    refusals: LastRefusals,
+    pub(crate) refusals: LastRefusals,
+    /// A guard that a test has taken out.
+    #[cfg(feature = "exploration")]
+    pub(crate) removed: Option<Guard>,
 }
 
 impl<'a, M: Machine> Service<'a, M> {
@@ -68,6 +72,8 @@ impl<'a, M: Machine> Service<'a, M> {
             counters: Counters::default(),
             buffers: Buffers::new(),
             refusals: LastRefusals::default(),
+            #[cfg(feature = "exploration")]
+            removed: None,
         }
     }
 
@@ -216,8 +222,9 @@ impl<'a, M: Machine> Service<'a, M> {
         self.look_for_crash(index)?;
         let now = self.machine.milliseconds();
         let limit = u64::from(self.board.idle_claim_ms);
+        let only_the_owner = self.guarded(Guard::Owner);
         let slot = self.slot(index)?;
-        if slot.owner.is_some_and(|owner| owner != caller) {
+        if only_the_owner && slot.owner.is_some_and(|owner| owner != caller) {
             // Its load stands until another one's signature has verified; that is when it is taken over.
             let may_try = ask == Ask::Load && slot.is_idle_claim(now, limit);
             return if may_try { Ok(Verdict::Proceed) } else { Err(Refusal::NotOwner.into()) };
