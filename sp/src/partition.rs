@@ -107,13 +107,11 @@ impl message::Service for Front {
         if dead::is_dead() {
             return message::Dead.handle_rpc(client, request);
         }
+        #[cfg(feature = "fault-injection")]
+        fault::reach(fault::Point::DoorT);
         let begun = time::milliseconds();
         loop {
-            let answer = enter(|Partition { service, memory }| {
-                #[cfg(feature = "fault-injection")]
-                fault::reach(fault::Point::DoorT);
-                service.handle_rpc(client, request, memory)
-            });
+            let answer = enter(|Partition { service, memory }| service.handle_rpc(client, request, memory));
             if let Some(answer) = answer {
                 return answer;
             }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Bench, DONE};
 use remote_core_supervisor::{
-    CONTROL_MAGIC, Command, ControlWord, Doorbell, EventKind, State, Supervisor, read_window,
+    CONTROL_MAGIC, Command, ControlWord, Core, Doorbell, EventKind, State, Supervisor, read_window,
 };
 use std::fs::{self, Permissions};
 use std::io::Read;
@@ -239,7 +239,7 @@ fn the_doorbell_rings_when_the_event_can_be_read() {
 fn what_the_firmware_reports_is_an_event_of_its_release_only() {
     let fake = Fake::new(&[STARTS, RUNS, STAYS]);
     let mut bench = fake.bench();
-    let report = ControlWord::FirmwareReport.physical_address();
+    let report = ControlWord::FirmwareReport.physical_address(Core::CortexM33);
     for count in 1..=2 {
         bench.set_word(report, EventKind::HardFault as u32);
         assert_eq!(bench.release(0x8000_0000), DONE, "{}", bench.log());
