@@ -91,6 +91,13 @@ pub enum Request {
     GetLastError,
     /// GET_MEASUREMENTS.
     GetMeasurements(Question),
+    /// BIND_EVENTS.
+    BindEvents {
+        /// Which processor.
+        processor: u32,
+        /// Id of the FF-A notification that its events are to be signaled by.
+        notification: u64,
+    },
     /// A command that this version knows and does not implement.
     Unimplemented(Command),
 }
@@ -157,6 +164,7 @@ impl Request {
                 let part = Part::try_from(processor).map_err(|_| DecodeError::BadArgument)?;
                 Self::GetMeasurements(Question { part, entry: argument1 })
             }
+            Command::BindEvents => Self::BindEvents { processor, notification: argument1 },
             other => Self::Unimplemented(other),
         })
     }
@@ -194,6 +202,9 @@ impl Request {
             Self::GetLastError => [id(Command::GetLastError), 0, 0, 0, 0],
             Self::GetMeasurements(Question { part, entry }) => {
                 [id(Command::GetMeasurements), u32::from(part).into(), entry, 0, 0]
+            }
+            Self::BindEvents { processor, notification } => {
+                [id(Command::BindEvents), processor.into(), notification, 0, 0]
             }
             Self::Unimplemented(command) => [id(command), 0, 0, 0, 0],
         }
@@ -285,6 +296,7 @@ mod tests {
         assert_eq!(Request::GetProcessor { index: 1 }.encode(), [0x11, 1, 0, 0, 0]);
         assert_eq!(Request::GetStatus { processor: 7 }.encode(), [0x12, 7, 0, 0, 0]);
         assert_eq!(Request::GetLastError.encode(), [0x13, 0, 0, 0, 0]);
+        assert_eq!(Request::BindEvents { processor: 1, notification: 63 }.encode(), [0x15, 1, 63, 0, 0]);
         assert_eq!(Answer::of(TeeResult::BadState).encode(), [0xFFFF_0007, 0, 0, 0, 0]);
         assert_eq!(Answer::last_error(0x0501, None).encode(), [0, 0x0501, u64::MAX, 0, 0]);
     }

@@ -12,6 +12,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const ATTRIBUTE_NON_SECURE: u16 = 1 << 6;
 /// Memory attributes: normal memory, write-back, inner shareable.
 const ATTRIBUTES_NORMAL: u16 = 2 << 4 | 3 << 2 | 3;
+/// Permissions: the bits of data access.
+const DATA_ACCESS: u8 = 0b11;
 /// Permissions: data access read-write.
 const DATA_READ_WRITE: u8 = 2;
 /// Permissions: data access read-only.
@@ -247,24 +249,27 @@ pub struct RetrieveRequest {
     pub sender: u16,
     /// The borrower's endpoint id.
     pub receiver: u16,
+    /// The tag that the owner has given.
+    pub tag: u64,
     /// The memory was lent rather than shared.
     pub lent: bool,
+    /// The borrower writes, too.
+    pub writable: bool,
 }
 
 impl RetrieveRequest {
-    /// Writes the descriptor and returns its length in bytes, which the request has to give exactly. Tag 0; the memory type is
-    /// left to the SPMC; no composite descriptor; read-only, which every share grants, and for lent memory not executable.
+    /// Writes the descriptor and returns its length in bytes, which the request has to give exactly. The memory type is left to the
+    /// SPMC; no composite descriptor; read-only, which every share grants, unless it is to be writable; lent memory not executable.
     ///
     /// # Errors
     /// [`DescriptorError::BufferTooSmall`].
     pub fn write(&self, buffer: &mut [u8]) -> Result<usize, DescriptorError> {
-        let (flags, permissions) = if self.lent {
-            (TYPE_LEND, DATA_READ_ONLY | NOT_EXECUTABLE)
-        } else {
-            (TYPE_SHARE, DATA_READ_ONLY)
-        };
+        let data = if self.writable { DATA_READ_WRITE } else { DATA_READ_ONLY };
+        let (flags, permissions) =
+            if self.lent { (TYPE_LEND, data | NOT_EXECUTABLE) } else { (TYPE_SHARE, data) };
         let length = buffer.len();
-        let rest = put(buffer, &header(self.sender, 0, flags, self.handle))?;
+        let header = Header { tag: self.tag.into(), ..header(self.sender, 0, flags, self.handle) };
+        let rest = put(buffer, &header)?;
         let rest = put(rest, &endpoint(self.receiver, permissions, 0))?;
         Ok(length.saturating_sub(rest.len()))
     }
@@ -348,6 +353,12 @@ impl<'a> RetrieveResponse<'a> {
             total_pages: pages,
             ranges,
         })
+    }
+
+    /// Tells whether the borrower may write.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.permissions & DATA_ACCESS == DATA_READ_WRITE
     }
 
     /// Returns the number of ranges: 1 to [`MAX_RANGES`].

@@ -17,6 +17,8 @@ bitflags! {
         const SLICES = 1 << 1;
         /// Some endpoints may load in one call.
         const ONE_CALL = 1 << 2;
+        /// BIND_EVENTS works: the SPMC delivers notifications.
+        const EVENTS = 1 << 3;
     }
 
     /// What a processor can do.
@@ -73,6 +75,16 @@ pub enum Fault {
     None = 0,
     /// It stopped by itself, and the hardware does not tell why.
     Unknown = 1,
+    /// Its firmware asked for a reset.
+    Reset = 2,
+    /// Its watchdog expired.
+    Watchdog = 3,
+    /// Its firmware reported a fault that it could not handle.
+    HardFault = 4,
+    /// It locked up: a fault while it could not take one.
+    Lockup = 5,
+    /// What runs it has ended: in emulation, the emulator.
+    Gone = 6,
 }
 
 /// The door that an owner uses.
@@ -260,6 +272,12 @@ mod tests {
         };
         assert_eq!(status.answer().encode(), [0, 0x0304, 0x1_0001_0003, 1, 0]);
         assert_eq!(Status::of(&status.answer()), Some(status));
+        let faults = [Fault::Reset, Fault::Watchdog, Fault::HardFault, Fault::Lockup, Fault::Gone];
+        for (number, fault) in (2..).zip(faults) {
+            let status = Status { fault, ..status };
+            assert_eq!(status.answer().encode()[3], number, "{fault:?}");
+            assert_eq!(Status::of(&status.answer()), Some(status));
+        }
         let free = Status {
             state: ProcessorState::Offline,
             operation: None,

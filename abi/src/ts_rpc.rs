@@ -1,4 +1,5 @@
 //! Door T: TS-RPC version 1 in the five 32-bit payload registers of an FF-A direct message (`docs/abi.md`).
+use num_enum::TryFromPrimitive;
 use uuid::{Uuid, uuid};
 
 /// FF-A UUID of door T, the same for every TS-RPC endpoint.
@@ -9,6 +10,9 @@ pub const VERSION: u32 = 1;
 
 /// The interface id of the management calls. Services have smaller ids.
 pub const MANAGEMENT: u8 = 0xFF;
+
+/// The interface id of the one service that the partition has.
+pub const SERVICE: u8 = 0;
 
 /// The payload registers, w3 to w7 of a 32-bit DIRECT_REQ or DIRECT_RESP.
 pub type Registers = [u32; 5];
@@ -27,7 +31,7 @@ mod opcode {
 }
 
 /// What becomes of an RPC, before any service has been asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, TryFromPrimitive)]
 #[repr(i32)]
 pub enum Status {
     /// The call was carried out; what the service says of it is another word.
@@ -48,6 +52,24 @@ pub enum Status {
     InvalidResponseBody = -7,
     /// No room.
     ResourceFailure = -8,
+}
+
+impl Status {
+    /// Returns its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "SUCCESS",
+            Self::Internal => "INTERNAL",
+            Self::InvalidValue => "INVALID_VALUE",
+            Self::NotFound => "NOT_FOUND",
+            Self::InvalidState => "INVALID_STATE",
+            Self::TransportLayer => "TRANSPORT_LAYER",
+            Self::InvalidRequestBody => "INVALID_REQUEST_BODY",
+            Self::InvalidResponseBody => "INVALID_RESPONSE_BODY",
+            Self::ResourceFailure => "RESOURCE_FAILURE",
+        }
+    }
 }
 
 /// A well-formed request.

@@ -56,21 +56,27 @@ impl Destination for Memory {
     }
 }
 
-/// An ELF file with one segment of pseudo-random bytes.
+/// An ELF file with one segment of pseudo-random bytes, and section headers behind it, so that their names are searched for.
 fn elf() -> Vec<u8> {
+    const NAMES: &[u8] = b"\0.text\0.shstrtab\0\0\0";
     let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
     let halves = |halves: &[u16]| halves.iter().flat_map(|half| half.to_le_bytes()).collect::<Vec<u8>>();
+    let (names, size) = (84 + SIZE, NAMES.len() as u32);
     let mut elf = b"\x7fELF\x01\x01\x01".to_vec();
     elf.resize(16, 0);
     elf.extend(halves(&[2, 40]));
-    elf.extend(words(&[1, 0x8000_0001, 52, 0, 0]));
-    elf.extend(halves(&[52, 32, 1, 40, 0, 0]));
+    elf.extend(words(&[1, 0x8000_0001, 52, names + size, 0]));
+    elf.extend(halves(&[52, 32, 1, 40, 3, 2]));
     elf.extend(words(&[1, 84, 0x8000_0000, 0x8000_0000, SIZE, SIZE, 5, 4]));
     let mut seed = 1u32;
     elf.extend((0..SIZE).map(|_| {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (seed >> 24) as u8
     }));
+    elf.extend(NAMES);
+    elf.extend(words(&[0; 10]));
+    elf.extend(words(&[1, 1, 6, 0x8000_0000, 84, SIZE, 0, 0, 4, 0]));
+    elf.extend(words(&[7, 3, 0, 0, names, size, 0, 0, 1, 0]));
     elf
 }
 
@@ -113,7 +119,7 @@ fn main() -> ExitCode {
     let mut reader = Box::new(Reader::new());
 
     // The floor: the same bytes, the same signature, nothing around them.
-    let bytes = elf()[84..].to_vec();
+    let bytes = elf()[84..][..SIZE as usize].to_vec();
     let image_length = elf().len().next_multiple_of(8);
     let signature = &container[container.len() - image_length - 256..][..256];
     let digest = digest(&container[..container.len() - image_length - 256], &[]);

@@ -19,7 +19,7 @@
 //! | `verification` | hashes segments where they were loaded |
 //! | `decryption` | decrypts segments where they were loaded, once all hashes matched |
 //! | `table` | where a resource table may lie |
-//! | `resource_table` | validates a resource table where it was loaded |
+//! | [`resource_table`] | validates a resource table where it was loaded; shows its entries |
 //! | [`reader`] | drives all of it, resumable at every byte |
 //! | `public_key` | algorithms, public keys as DER, their ids, who is trusted |
 //! | [`provider`], [`target`] | what the reader needs of the platform and of the processor |
@@ -55,7 +55,7 @@ pub mod provider;
 mod public_key;
 pub mod reader;
 mod rejection;
-mod resource_table;
+pub mod resource_table;
 mod sections;
 mod signature;
 #[cfg(feature = "software")]

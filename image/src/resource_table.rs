@@ -1,84 +1,22 @@
-//! Validates a resource table where it was loaded, by Linux's rules (`remoteproc_core.c`, `rproc_elf_find_rsc_table`).
+//! Validates a resource table where it was loaded, and reads its entries for whoever shows them (`entry.rs`), by Linux's rules (`remoteproc_core.c`, `rproc_elf_find_rsc_table`).
 //!
 //! The table is read in small pieces through a callback, each byte at most once per rule; the work is bounded by
 //! [`MAX_ENTRIES`]. Stricter than Linux in two points: unknown types are refused, and entries may not lie in the table's header.
+pub use entry::{Entry, Memory, Trace, Vdev, Vring, entries};
+
 use crate::provider::Fault;
+use format::{CARVEOUT, DEVMEM, Header, TRACE, VDEV, VENDOR_FIRST, VENDOR_LAST, VERSION};
 use remoteproc_refusal::Refusal;
 use zerocopy::little_endian::U32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Most entries of a table.
 pub const MAX_ENTRIES: u32 = 64;
 /// Most vrings of a vdev: Linux knows two.
 const MAX_VRINGS: u8 = 2;
-/// Version of the layout.
-const VERSION: u32 = 1;
 
-const CARVEOUT: u32 = 0;
-const DEVMEM: u32 = 1;
-const TRACE: u32 = 2;
-const VDEV: u32 = 3;
-const VENDOR_FIRST: u32 = 128;
-const VENDOR_LAST: u32 = 512;
-
-/// `struct resource_table`, without its list of offsets.
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-struct Header {
-    version: U32,
-    count: U32,
-    reserved: [U32; 2],
-}
-
-/// `struct fw_rsc_carveout` and `struct fw_rsc_devmem`, the type before them.
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-struct Memory {
-    kind: U32,
-    device_address: U32,
-    physical_address: U32,
-    length: U32,
-    flags: U32,
-    reserved: U32,
-    name: [u8; 32],
-}
-
-/// `struct fw_rsc_trace`, the type before it.
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-struct Trace {
-    kind: U32,
-    device_address: U32,
-    length: U32,
-    reserved: U32,
-    name: [u8; 32],
-}
-
-/// `struct fw_rsc_vdev`, the type before it; vrings and configuration space follow.
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-struct Vdev {
-    kind: U32,
-    id: U32,
-    notify_id: U32,
-    device_features: U32,
-    guest_features: U32,
-    configuration_length: U32,
-    status: u8,
-    vring_count: u8,
-    reserved: [u8; 2],
-}
-
-/// `struct fw_rsc_vdev_vring`.
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-struct Vring {
-    device_address: U32,
-    alignment: U32,
-    count: U32,
-    notify_id: U32,
-    physical_address: U32,
-}
+mod entry;
+mod format;
 
 /// Why a table is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,27 +90,27 @@ fn validate_entry<R: FnMut(u32, &mut [u8]) -> Result<(), Fault>>(
     let malformed = Err(Trouble { refusal, offset });
     match table.get::<U32>(offset, refusal)?.get() {
         CARVEOUT | DEVMEM => {
-            if table.get::<Memory>(offset, refusal)?.reserved.get() != 0 {
+            if table.get::<format::Memory>(offset, refusal)?.reserved.get() != 0 {
                 return malformed;
             }
         }
         TRACE => {
-            if table.get::<Trace>(offset, refusal)?.reserved.get() != 0 {
+            if table.get::<format::Trace>(offset, refusal)?.reserved.get() != 0 {
                 return malformed;
             }
         }
         VDEV => {
-            let vdev: Vdev = table.get(offset, refusal)?;
+            let vdev: format::Vdev = table.get(offset, refusal)?;
             if vdev.reserved != [0; 2] || vdev.vring_count > MAX_VRINGS {
                 return malformed;
             }
-            let mut behind = offset.saturating_add(size_of::<Vdev>() as u32);
+            let mut behind = offset.saturating_add(size_of::<format::Vdev>() as u32);
             for _ in 0..vdev.vring_count {
-                let vring: Vring = table.get(behind, refusal)?;
+                let vring: format::Vring = table.get(behind, refusal)?;
                 if vring.count.get() == 0 || vring.alignment.get() == 0 {
                     return Err(Trouble { refusal, offset: behind });
                 }
-                behind = behind.saturating_add(size_of::<Vring>() as u32);
+                behind = behind.saturating_add(size_of::<format::Vring>() as u32);
             }
             table.room(behind, vdev.configuration_length.get().into(), refusal)?;
         }

@@ -8,6 +8,7 @@ use crate::format::{
 use crate::pieces::{Record, overlap, wide};
 use core::ops::Range;
 use heapless::Vec;
+use memchr::memmem;
 use remoteproc_refusal::Refusal;
 use zerocopy::FromBytes;
 
@@ -154,32 +155,46 @@ impl Sections {
         self.sections.push(section).map_err(|_| Refusal::TooManySections)
     }
 
-    /// Remembers where the resource table's name ends in these bytes. Its first byte occurs in it only once, so a match that
-    /// fails goes on at most one byte further on.
+    /// Remembers where the resource table's name ends in these bytes.
     fn search(&mut self, bytes: &[u8], offset: u32) -> Result<(), Defect> {
+        if self.headers.is_empty() {
+            return Ok(());
+        }
         let mut rest = bytes;
         let mut next = offset;
-        loop {
-            if self.matched == 0 {
-                // Most bytes are passed here, many at a time.
-                let Some(skip) = memchr::memchr(b'.', rest) else { return Ok(()) };
-                rest = rest.get(skip..).unwrap_or_default();
-                next = next.saturating_add(u32::try_from(skip).unwrap_or(u32::MAX));
-            }
-            let Some((byte, later)) = rest.split_first() else { return Ok(()) };
-            rest = later;
-            next = next.saturating_add(1);
+        // A name that began in the bytes before. Its first byte occurs in it only once, so where the match fails none is under way
+        // but one that begins there.
+        while self.matched != 0
+            && let Some((byte, later)) = rest.split_first()
+        {
             if RESOURCE_TABLE_NAME.get(self.matched) == Some(byte) {
+                rest = later;
+                next = next.saturating_add(1);
                 self.matched = self.matched.saturating_add(1);
+                if self.matched == RESOURCE_TABLE_NAME.len() {
+                    self.keep(next)?;
+                }
             } else {
-                self.matched = usize::from(*byte == b'.');
-            }
-            if self.matched == RESOURCE_TABLE_NAME.len() {
                 self.matched = 0;
-                let at = next.saturating_sub(RESOURCE_TABLE_NAME.len() as u32);
-                self.keep_name(at).map_err(|refusal| Defect { shows: next, at, refusal })?;
             }
         }
+        for at in memmem::find_iter(rest, RESOURCE_TABLE_NAME) {
+            let end = at.saturating_add(RESOURCE_TABLE_NAME.len());
+            self.keep(next.saturating_add(u32::try_from(end).unwrap_or(u32::MAX)))?;
+        }
+        let most = rest.len().min(RESOURCE_TABLE_NAME.len().saturating_sub(1));
+        let longest = (1..=most)
+            .rev()
+            .find(|count| rest.ends_with(RESOURCE_TABLE_NAME.get(..*count).unwrap_or_default()));
+        self.matched = self.matched.max(longest.unwrap_or(0));
+        Ok(())
+    }
+
+    /// Remembers a place of the name by its end.
+    fn keep(&mut self, end: u32) -> Result<(), Defect> {
+        self.matched = 0;
+        let at = end.saturating_sub(RESOURCE_TABLE_NAME.len() as u32);
+        self.keep_name(at).map_err(|refusal| Defect { shows: end, at, refusal })
     }
 
     /// Remembers one place of the name, unless all section headers are known and say that it is no section's name.

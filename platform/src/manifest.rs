@@ -219,6 +219,7 @@ fn read_processor<'a>(node: &Reader<'a>) -> Result<Processor<'a>, ManifestError<
         registers: node.ranges("registers")?,
         default_boot_address: node.optional_u32("default-boot-address")?,
         boot_security,
+        endpoints: node.some_endpoints("endpoints")?,
     })
 }
 

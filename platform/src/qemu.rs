@@ -7,7 +7,7 @@
 use crate::registers::Registers;
 use remoteproc_image::target::Region;
 use remoteproc_service::hardware::{
-    Boot, DriverError, DriverProgress, Isolation, Observed, ProcessorDriver, SecurityCounter,
+    Boot, Crash, DriverError, DriverProgress, Isolation, Observed, ProcessorDriver, SecurityCounter,
 };
 
 /// Chooses this driver.
@@ -30,6 +30,19 @@ mod word {
     pub const ACKNOWLEDGED: usize = 0x14;
     pub const STATE: usize = 0x18;
     pub const RESULT: usize = 0x1c;
+    pub const EVENT: usize = 0x24;
+}
+
+/// Why the processor has stopped, from the event that the supervisor writes before the state.
+const fn crash(event: u32) -> Crash {
+    match event {
+        1 => Crash::Reset,
+        2 => Crash::Watchdog,
+        3 => Crash::HardFault,
+        4 => Crash::Lockup,
+        5 => Crash::Gone,
+        _ => Crash::Unknown,
+    }
 }
 
 /// What the supervisor can be told.
@@ -125,7 +138,7 @@ impl<R: Registers> ProcessorDriver for RemoteCore<R> {
         match self.page.read32(word::STATE) {
             0 => Ok(Observed::Held),
             1 => Ok(Observed::Running),
-            2 => Ok(Observed::Crashed),
+            2 => Ok(Observed::Crashed(crash(self.page.read32(word::EVENT)))),
             _ => Err(DriverError),
         }
     }
@@ -304,7 +317,12 @@ pub(crate) mod tests {
     fn observes_crashes_and_refuses_nonsense() {
         let mut core = running();
         core.page.set(word::STATE, 2);
-        assert_eq!(core.observe(), Ok(Observed::Crashed));
+        let reasons =
+            [Crash::Unknown, Crash::Reset, Crash::Watchdog, Crash::HardFault, Crash::Lockup, Crash::Gone];
+        for (event, reason) in (0..).zip(reasons).chain([(6, Crash::Unknown), (u32::MAX, Crash::Unknown)]) {
+            core.page.set(word::EVENT, event);
+            assert_eq!(core.observe(), Ok(Observed::Crashed(reason)));
+        }
         core.page.set(word::STATE, 3);
         assert_eq!(core.observe(), Err(DriverError));
     }

@@ -114,6 +114,7 @@ mod tests {
             registers: Vec::from_slice(registers).unwrap(),
             default_boot_address: None,
             boot_security: BootSecurity::RunsNonSecure,
+            endpoints: Vec::new(),
         }
     }
 

@@ -169,6 +169,22 @@ fn reads_every_field() {
 }
 
 #[test]
+fn a_processor_may_be_for_some_endpoints() {
+    let mut tree = tree();
+    words(m33(&mut tree), "endpoints", &[0, 0x7fff]);
+    let blob = tree.to_dtb();
+    let processor = &parse(&blob).unwrap().board.processors[0];
+    assert_eq!(processor.endpoints.as_slice(), [0, 0x7fff]);
+    assert_eq!([0, 1, 0x7fff].map(|endpoint| processor.is_for(endpoint)), [true, false, true]);
+    let wrong = "node m33: property endpoints has a wrong length or value";
+    // A list of nobody would be read as no list at all.
+    assert_eq!(spoilt(|t| words(m33(t), "endpoints", &[])), wrong);
+    assert_eq!(spoilt(|t| words(m33(t), "endpoints", &[0x1_0000])), wrong);
+    assert_eq!(spoilt(|t| bytes(m33(t), "endpoints", &[0, 0, 1])), wrong);
+    assert_eq!(spoilt(|t| words(m33(t), "endpoints", &[1; 9])), "node endpoints: more than 8 entries");
+}
+
+#[test]
 fn reads_keys_by_hash_revoked_keys_and_what_decrypts() {
     let mut tree = tree();
     let mut by_hash = node("key-1");
@@ -455,8 +471,16 @@ fn the_qemu_board_as_dtc_compiles_it() {
     let cipher = std::fs::read(format!("{root}/tests/vectors/keys/aes256.bin")).unwrap();
     assert_eq!((board.name, board.decryption_key), ("qemu-virt", Some(CipherKey::Bytes(&cipher))));
     assert_eq!(board.keys[0].key().unwrap(), PublicKey::Rsa { modulus: modulus(&der), exponent: 65_537 });
-    let m33 = &board.processors[0];
+    let [m33, m4] = board.processors.as_slice() else { panic!("{:?}", board.processors) };
     assert_eq!((m33.id, m33.regions.len(), m33.default_boot_address), (0, 5, Some(0x8000_0000)));
     assert_eq!(m33.registers.as_slice(), [PhysicalRange { start: 0x80ff_0000, size: 0x1000 }]);
     assert_eq!(m33.boot_security, BootSecurity::RunsNonSecure);
+    assert_eq!((m4.id, m4.regions.len(), m4.default_boot_address), (1, 2, Some(0x21d0_0000)));
+    assert_eq!(m4.registers.as_slice(), [PhysicalRange { start: 0x80fe_0000, size: 0x1000 }]);
+    assert!(
+        m4.regions
+            .iter()
+            .all(|region| u64::from(region.device_address) + 0x5f00_0000 == region.physical_address)
+    );
+    assert!(board.processors.iter().all(|processor| processor.is_for(0) && processor.is_for(0x7fff)));
 }

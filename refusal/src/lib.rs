@@ -83,7 +83,8 @@ macro_rules! refusals {
 }
 
 // 0x01xx framing of the container; 0x02xx authenticity; 0x03xx signed tables; 0x04xx the ELF files; 0x05xx segment contents;
-// 0x06xx resource table; 0x07xx boot; 0x08xx use of the reader; 0x10xx state and owner; 0x11xx memory a client names; 0x12xx messages; 0x13xx hardware.
+// 0x06xx resource table; 0x07xx boot; 0x08xx use of the reader; 0x10xx state and owner; 0x11xx memory a client names; 0x12xx messages; 0x13xx hardware;
+// 0x14xx events; 0x15xx calls of door T.
 refusals! {
     0x0101 TooShort "TOO_SHORT" BadParameters "The file is shorter than a container header (20 bytes): pass the whole signed file."
     0x0102 BadMagic "BAD_MAGIC" BadParameters "The file does not start with the container's magic number: an unsigned ELF file has to be signed first."
@@ -176,6 +177,7 @@ refusals! {
     0x1006 IsStopped "IS_STOPPED" BadState "The processor was stopped or has crashed: LOAD_FW again before START_FW."
     0x1007 LoadInProgress "LOAD_IN_PROGRESS" BadState "A load is under way: go on with LOAD_FW or release the processor."
     0x1008 MetadataSlotsFull "METADATA_SLOTS_FULL" OutOfMemory "Too many clients load at once: try again."
+    0x1009 EndpointNotAllowed "ENDPOINT_NOT_ALLOWED" AccessDenied "The manifest gives this processor to other endpoints: ask from one of them, or add this one to its list."
 
     0x1101 HandleUnknown "HANDLE_UNKNOWN" BadParameters "The memory handle was not shared with this partition by this client: share the image first."
     0x1102 ShareTooSmall "SHARE_TOO_SMALL" BadParameters "The shared memory is smaller than the bytes announced: share the whole image."
@@ -200,6 +202,14 @@ refusals! {
     0x1302 DestinationAbort "DESTINATION_ABORT" Generic "Writing the processor's memory was aborted by the bus: check the regions of the manifest."
     0x1303 IsolationFailed "ISOLATION_FAILED" Security "The processor's memory could not be closed to the normal world: look at the firewall's configuration."
     0x1304 CounterWriteFailed "COUNTER_WRITE_FAILED" Generic "The platform's security counter could not be read or raised, so the processor is held in reset: look at the counter's storage."
+
+    0x1401 NotificationOutOfRange "NOTIFICATION_OUT_OF_RANGE" BadParameters "The notification's id is above 63: bind one that the endpoint has."
+    0x1402 NoNotifications "NO_NOTIFICATIONS" NotSupported "The SPMC delivers no notifications: ask GET_STATUS from time to time instead."
+
+    0x1501 RequestLength "REQUEST_LENGTH" BadParameters "The length of a request in a shared buffer is not 32 bytes: see docs/abi.md."
+    0x1502 ChunkOutside "CHUNK_OUTSIDE" BadParameters "The chunk is empty, exceeds 4 MiB, or does not lie behind the request in the shared buffer: see docs/abi.md."
+    0x1503 BufferHeld "BUFFER_HELD" BadState "The shared buffer is held already: call with it, or give it back with RELINQ_MEM."
+    0x1504 BuffersFull "BUFFERS_FULL" OutOfMemory "As many shared buffers are held as can be: give one back with RELINQ_MEM."
 }
 
 impl Refusal {

@@ -153,6 +153,11 @@ const PROVOKED: &[Row] = &[
         &[Refusal::MetadataSlotsFull, Refusal::HandleInUse],
     ),
     (
+        "service/tests/processors.rs",
+        "a_processor_may_be_for_some_endpoints_only",
+        &[Refusal::EndpointNotAllowed],
+    ),
+    (
         "service/tests/client_memory.rs",
         "what_the_spmc_says_of_a_handle",
         &[Refusal::HandleUnknown, Refusal::TooManyRanges, Refusal::ShareMalformed],
@@ -177,6 +182,12 @@ const PROVOKED: &[Row] = &[
         &[Refusal::OffsetUnexpected],
     ),
     ("service/tests/measurements.rs", "loads_that_are_not_kept", &[Refusal::MeasurementUnknown]),
+    (
+        "service/tests/events.rs",
+        "only_the_owner_binds_one_notification_at_a_time",
+        &[Refusal::NotificationOutOfRange],
+    ),
+    ("service/tests/events.rs", "without_notifications_the_status_tells", &[Refusal::NoNotifications]),
     ("service/tests/hardware.rs", "hardware_that_stays_busy_has_failed", &[Refusal::HardwareFailed]),
     (
         "service/tests/failures.rs",
@@ -193,6 +204,10 @@ const PROVOKED: &[Row] = &[
         "a_counter_that_is_not_written_holds_the_processor_again",
         &[Refusal::CounterWriteFailed],
     ),
+    ("service/tests/door_t.rs", "calls_that_make_no_sense_are_answered", &[Refusal::RequestLength]),
+    ("service/tests/door_t.rs", "chunks_that_do_not_fit_the_buffer", &[Refusal::ChunkOutside]),
+    ("service/tests/door_t.rs", "buffers_are_their_owners", &[Refusal::BufferHeld]),
+    ("service/tests/door_t.rs", "no_endpoint_takes_all_buffers", &[Refusal::BuffersFull]),
 ];
 
 fn source(path: &str) -> String {

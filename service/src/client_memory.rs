@@ -42,7 +42,8 @@ pub enum MemoryError {
     InUse,
 }
 
-/// FF-A memory sharing, as the service needs it: one handle for each load, at most [`MAX_LOADS`](crate::jobs::MAX_LOADS).
+/// FF-A memory sharing, as the service needs it: one handle for each load, at most [`MAX_LOADS`](crate::jobs::MAX_LOADS), and the
+/// buffers of door T ([`SharedBuffers`]).
 pub trait ClientMemory {
     /// Retrieves `handle` from `owner`. Maps nothing. A handle that is held is not retrieved again: [`MemoryError::InUse`].
     ///
@@ -67,4 +68,22 @@ pub trait ClientMemory {
 
     /// Returns how many handles are held.
     fn held(&self) -> usize;
+}
+
+/// Memory that the partition and a client both read and write: door T's buffers, at most
+/// [`MAX_BUFFERS`](crate::buffers::MAX_BUFFERS). Mapped, read and given back as other client memory.
+pub trait SharedBuffers: ClientMemory {
+    /// Retrieves `handle`, which `owner` has shared with this tag, for reading and writing. Maps nothing. A handle that is held is not
+    /// retrieved again: [`MemoryError::InUse`].
+    ///
+    /// # Errors
+    /// Says why not; then nothing more is held than before.
+    fn retrieve_buffer(&mut self, owner: EndpointId, handle: u64, tag: u64)
+    -> Result<Retrieved, MemoryError>;
+
+    /// Copies bytes out to a buffer that was retrieved for writing.
+    ///
+    /// # Errors
+    /// [`MemoryError::Abort`] if the bus aborts, [`MemoryError::OutOfBounds`] outside the share.
+    fn write(&mut self, handle: u64, offset: u64, bytes: &[u8]) -> Result<(), MemoryError>;
 }

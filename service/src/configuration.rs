@@ -14,6 +14,8 @@ pub const MAX_KEYS: usize = 4;
 pub const MAX_MEMORY_RANGES: usize = 8;
 /// Most endpoints that may load in one request.
 pub const MAX_ONE_CALL_ENDPOINTS: usize = 8;
+/// Most endpoints that a processor may be given to.
+pub const MAX_PROCESSOR_ENDPOINTS: usize = 8;
 /// Idle time after which a load may be given up, unless the manifest says otherwise, milliseconds.
 pub const DEFAULT_IDLE_CLAIM_MS: u32 = 5_000;
 
@@ -34,6 +36,16 @@ pub struct Processor<'a> {
     pub default_boot_address: Option<u32>,
     /// What BOOTSEC means here.
     pub boot_security: BootSecurity,
+    /// The endpoints that may use it; empty: all. Everybody may ask for its state.
+    pub endpoints: Vec<EndpointId, MAX_PROCESSOR_ENDPOINTS>,
+}
+
+impl Processor<'_> {
+    /// Tells whether an endpoint may load, start, stop and release it.
+    #[must_use]
+    pub fn is_for(&self, endpoint: EndpointId) -> bool {
+        self.endpoints.is_empty() || self.endpoints.contains(&endpoint)
+    }
 }
 
 /// The board.

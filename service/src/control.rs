@@ -63,6 +63,8 @@ impl<M: Machine> Service<'_, M> {
             "{name}: released from reset at {address:#010x}, {}",
             if boot.secure { "secure" } else { "non-secure" }
         );
+        // What it has done since its release is not told by any interrupt to come.
+        self.look_for_crash(index)?;
         success()
     }
 

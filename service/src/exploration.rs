@@ -1,5 +1,6 @@
 //! For tests on the host that go through all states: the service's state taken out, put back, and told apart from others.
 //! Not in a partition.
+use crate::buffers::Buffers;
 use crate::client_memory::ClientMemory;
 use crate::clients::{Caller, LastRefusals};
 use crate::configuration::Board;
@@ -28,6 +29,7 @@ pub struct Frozen<H: Hasher> {
     readers: [Option<Arc<Reader<H>>>; MAX_LOADS],
     counters: Counters,
     refusals: LastRefusals,
+    buffers: Buffers,
     removed: Option<Guard>,
 }
 
@@ -39,6 +41,7 @@ impl<H: Hasher + Clone> Clone for Frozen<H> {
             readers: self.readers.clone(),
             counters: self.counters,
             refusals: self.refusals.clone(),
+            buffers: self.buffers.clone(),
             removed: self.removed,
         }
     }
@@ -76,6 +79,7 @@ where
             measurements: _,
             counters,
             refusals,
+            buffers,
             removed,
         } = self;
         let mut copies = [const { None }; MAX_LOADS];
@@ -88,6 +92,7 @@ where
             readers: copies,
             counters: *counters,
             refusals: refusals.clone(),
+            buffers: buffers.clone(),
             removed: *removed,
         }
     }
@@ -121,6 +126,7 @@ where
             measurements,
             counters: frozen.counters,
             refusals: frozen.refusals.clone(),
+            buffers: frozen.buffers.clone(),
             removed: frozen.removed,
         }
     }
@@ -170,7 +176,8 @@ impl<H: Hasher> Frozen<H> {
     }
 
     /// Adds what decides about the answers to later requests: two services that agree in it behave alike, given the same clients
-    /// and machine. Left out are the counters and the last refusals, which decide nothing, and moments in time, of which it
+    /// and machine. Left out are the counters, the last refusals and the reasons of crashes, which decide nothing, the buffers of door
+    /// T, of which there are none here, and moments in time, of which it
     /// only matters whether they are longer ago than a limit. Of a reader it is enough how far it is: its bytes are those of the
     /// share that the load names, which must not change.
     pub fn fingerprint<F: Fingerprint>(&self, now: u64, idle_limit: u64, into: &mut F) {
@@ -181,6 +188,7 @@ impl<H: Hasher> Frozen<H> {
                 .map(|wait| (wait.pending, now.saturating_sub(wait.since) > HARDWARE_LIMIT_MS))
                 .hash(into);
             slot.is_idle_claim(now, idle_limit).hash(into);
+            slot.events.hash(into);
             let Slot { firmware, check, .. } = slot;
             if let Some(firmware) = firmware {
                 let Firmware { identity, boot_address, secure, resource_table, security_counter, seal } =

@@ -1,4 +1,5 @@
 //! The hardware, as the service needs it: reset lines, isolation, the processors' memory, time. `platform` and `sp` implement it.
+use crate::client_memory::EndpointId;
 use remoteproc_image::provider::{Destination, Fault, Provider};
 use remoteproc_image::target::Region;
 
@@ -22,8 +23,26 @@ pub enum Observed {
     Held,
     /// Released from reset.
     Running,
-    /// Released, and has stopped by itself (fault, lockup, watchdog).
-    Crashed,
+    /// Released, and has stopped by itself.
+    Crashed(Crash),
+}
+
+/// Why a processor has stopped by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Crash {
+    /// The hardware does not tell.
+    #[default]
+    Unknown,
+    /// Its firmware asked for a reset.
+    Reset,
+    /// Its watchdog expired.
+    Watchdog,
+    /// Its firmware reported a fault that it could not handle.
+    HardFault,
+    /// A fault while it could not take one.
+    Lockup,
+    /// What runs it has ended: in emulation, the emulator.
+    Gone,
 }
 
 /// How to release a processor from reset.
@@ -119,6 +138,19 @@ pub trait RemoteMemory: Destination {
     fn complete_writes(&mut self);
 }
 
+/// The owner was not told of an event; GET_STATUS tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotifyError;
+
+/// The way events take to their owners: FF-A notifications (DEN0077, chapter 10).
+pub trait Notifier {
+    /// Signals a notification, 0 to 63, to an endpoint. It has to have bound that to this partition.
+    ///
+    /// # Errors
+    /// The SPMC refuses.
+    fn notify(&mut self, endpoint: EndpointId, notification: u8) -> Result<(), NotifyError>;
+}
+
 /// Everything the service needs of the machine under it.
 pub trait Machine {
     /// Hash and signature.
@@ -136,4 +168,8 @@ pub trait Machine {
     fn driver(&mut self, index: usize) -> Option<&mut dyn ProcessorDriver>;
     /// Milliseconds since some moment; never goes back.
     fn milliseconds(&self) -> u64;
+    /// Returns the way to the owners; `None` if the SPMC has no notifications.
+    fn notifier(&mut self) -> Option<&mut dyn Notifier> {
+        None
+    }
 }

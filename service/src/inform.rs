@@ -1,7 +1,7 @@
 //! GET_INFO, GET_PROCESSOR and GET_STATUS: questions that anybody may ask, and that change nothing.
 use crate::client_memory::ClientMemory;
 use crate::clients::Door;
-use crate::hardware::Machine;
+use crate::hardware::{Crash, Machine};
 use crate::jobs::MAX_LOADS;
 use crate::lifecycle::{Pending, State};
 use crate::service::{Outcome, Service};
@@ -22,6 +22,7 @@ impl<M: Machine> Service<'_, M> {
             .any(|index| !enforces(self.machine.driver(index).map(|driver| driver.enforces_isolation())));
         features.set(Features::NO_ISOLATION, unprotected);
         features.set(Features::ONE_CALL, !self.board.one_call_endpoints.is_empty());
+        features.set(Features::EVENTS, self.machine.notifier().is_some());
         let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
         let info = Info {
             version: VERSION,
@@ -61,7 +62,7 @@ impl<M: Machine> Service<'_, M> {
             },
         });
         let crashed = slot.state() == State::Crashed;
-        let fault = if crashed { Fault::Unknown } else { Fault::None };
+        let fault = if crashed { wire_fault(slot.crash) } else { Fault::None };
         let operation = slot.pending().map(wire_operation);
         let state = wire_state(slot.state());
         let counter = self.machine.driver(index).and_then(|driver| driver.security_counter().ok());
@@ -78,6 +79,17 @@ const fn wire_state(state: State) -> ProcessorState {
         State::Running => ProcessorState::Running,
         State::Crashed => ProcessorState::Crashed,
         State::Stopped => ProcessorState::Stopped,
+    }
+}
+
+const fn wire_fault(crash: Crash) -> Fault {
+    match crash {
+        Crash::Unknown => Fault::Unknown,
+        Crash::Reset => Fault::Reset,
+        Crash::Watchdog => Fault::Watchdog,
+        Crash::HardFault => Fault::HardFault,
+        Crash::Lockup => Fault::Lockup,
+        Crash::Gone => Fault::Gone,
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::client_memory::{ClientMemory, MemoryError};
 use crate::clients::Caller;
 use crate::hardware::Machine;
-use crate::jobs::{Share, Work};
+use crate::jobs::{Portion, Share, Source, Work};
 use crate::lifecycle::{Ask, Pending, State, Verdict};
 use crate::ranges;
 use crate::result::Refused;
@@ -32,8 +32,10 @@ impl<M: Machine> Service<'_, M> {
         arguments: &LoadArguments,
         memory: &mut C,
     ) -> Outcome {
+        let LoadArguments { handle, total, offset, lent, .. } = *arguments;
+        let portion = Portion { source: Source::Memory { handle, lent }, total, offset };
         if !arguments.one_call {
-            return self.load_slice(caller, index, arguments, memory);
+            return self.load_slice(caller, index, &portion, memory);
         }
         if !self.board.one_call_endpoints.contains(&caller.endpoint) {
             return Err(Refusal::FlagsUnknown.into());
@@ -42,7 +44,7 @@ impl<M: Machine> Service<'_, M> {
             return Err(Refusal::OffsetUnexpected.into());
         }
         for _ in 0..MOST_SLICES {
-            let answer = self.load_slice(caller, index, arguments, memory)?;
+            let answer = self.load_slice(caller, index, &portion, memory)?;
             if answer.tee_result() != Some(TeeResult::InProgress) {
                 return Ok(answer);
             }
@@ -57,16 +59,16 @@ impl<M: Machine> Service<'_, M> {
     }
 
     /// One slice of a load.
-    fn load_slice<C: ClientMemory>(
+    pub(crate) fn load_slice<C: ClientMemory>(
         &mut self,
         caller: Caller,
         index: usize,
-        arguments: &LoadArguments,
+        portion: &Portion,
         memory: &mut C,
     ) -> Outcome {
-        match self.enter(caller, index, arguments, memory) {
+        match self.enter(caller, index, portion, memory) {
             Ok(Some(place)) => self.walk(place, memory),
-            Ok(None) => Ok(Answer::with(TeeResult::InProgress, [0, arguments.total, 0, 0])),
+            Ok(None) => Ok(Answer::with(TeeResult::InProgress, [0, portion.total, 0, 0])),
             Err(refused) if refused.refusal == Refusal::OffsetUnexpected => Err(refused),
             Err(refused) => match self.place_of(caller, index) {
                 Some(place) => self.fail(place, refused, memory),
@@ -81,21 +83,23 @@ impl<M: Machine> Service<'_, M> {
         &mut self,
         caller: Caller,
         index: usize,
-        arguments: &LoadArguments,
+        portion: &Portion,
         memory: &mut C,
     ) -> Result<Option<usize>, Refused> {
         let only_the_same = self.admit(index, caller, Ask::Load)? == Verdict::OnlyTheSame;
         let now = self.machine.milliseconds();
         let place = self.place_of(caller, index);
-        let LoadArguments { handle, total, offset, lent, .. } = *arguments;
+        let Portion { source, total, offset } = *portion;
+        // At the container's end, where what is left to do needs no more bytes.
+        let brings_nothing = matches!(source, Source::Buffer { length: 0, .. });
         if let Some(place) = place {
             let claimed = self.has_claimed(place);
             let work = self.work(place)?;
             work.touched = now;
             work.only_the_same = only_the_same;
-            let goes_on = |share: Share| share.handle == handle && share.offset == offset;
-            if (claimed && work.refused.is_some()) || (work.total == total && work.share.is_some_and(goes_on))
-            {
+            let same = work.share.is_some_and(|share| portion.is_of(share))
+                || (brings_nothing && work.done == offset);
+            if (claimed && work.refused.is_some()) || (work.total == total && same) {
                 return Ok(Some(place));
             }
         }
@@ -123,8 +127,8 @@ impl<M: Machine> Service<'_, M> {
         };
         if offset == 0 {
             let work = self.works.get_mut(place).ok_or(Refusal::CallOutOfOrder)?;
-            if let Some(Share { handle, .. }) = work.take().and_then(|work| work.share) {
-                memory.relinquish(handle);
+            if let Some(share) = work.take().and_then(|work| work.share) {
+                share.let_go(memory);
             }
             let step = Step::Metadata;
             let (done, share, refused, signer, touched) = (0, None, None, [0; 32], now);
@@ -143,20 +147,40 @@ impl<M: Machine> Service<'_, M> {
             self.readers.get_mut(place).ok_or(Refusal::CallOutOfOrder)?.begin(total)?;
         }
         let work = self.work(place)?;
-        if let Some(Share { handle, .. }) = work.share.take() {
-            memory.relinquish(handle);
+        if let Some(share) = work.share.take() {
+            share.let_go(memory);
         }
+        match source {
+            Source::Memory { handle, lent } => self.retrieve(place, handle, lent, offset, memory)?,
+            Source::Buffer { handle, place, length } => {
+                let end = offset.saturating_add(length).min(total);
+                work.share = Some(Share { handle, place, offset, end, is_buffer: true });
+            }
+        }
+        Ok(Some(place))
+    }
+
+    /// Takes over memory whose first byte is this one of the container. Not inlined: the stack need not hold the ranges all the time.
+    #[inline(never)]
+    fn retrieve<C: ClientMemory>(
+        &mut self,
+        place: usize,
+        handle: u64,
+        lent: bool,
+        offset: u64,
+        memory: &mut C,
+    ) -> Result<(), Refused> {
+        let Work { caller, total, .. } = *self.work(place)?;
         let retrieved = memory.retrieve(caller.endpoint, handle, lent).map_err(refusal_of)?;
         let size = ranges::total_size(&retrieved);
         let end = offset.saturating_add(size).min(total);
         // Held from here on: whoever ends the load gives it back.
-        work.share = Some(Share { handle, offset, end });
+        self.work(place)?.share = Some(Share { handle, place: 0, offset, end, is_buffer: false });
         ranges::check(&self.board, &retrieved)?;
         if size == 0 {
             return Err(Refusal::ShareTooSmall.into());
         }
-        memory.map(handle, &retrieved).map_err(refusal_of)?;
-        Ok(Some(place))
+        Ok(memory.map(handle, &retrieved).map_err(refusal_of)?)
     }
 
     /// Finds room for another load. A client has room for one load that has claimed nothing yet. If there is none left, the load
@@ -208,8 +232,8 @@ impl<M: Machine> Service<'_, M> {
     /// does any more.
     pub(crate) fn end<C: ClientMemory>(&mut self, place: usize, memory: &mut C) {
         let work = self.works.get_mut(place).and_then(Option::take);
-        if let Some(Share { handle, .. }) = work.and_then(|work| work.share) {
-            memory.relinquish(handle);
+        if let Some(share) = work.and_then(|work| work.share) {
+            share.let_go(memory);
         }
         if let Some(Work { index, step: Step::Claim, .. }) = work
             && !self.works.iter().flatten().any(|other| other.index == index && other.step == Step::Claim)

@@ -1,5 +1,7 @@
 //! What the service knows of one processor: its state, its owner, what is loaded.
 use crate::clients::Caller;
+use crate::events::Binding;
+use crate::hardware::Crash;
 use crate::lifecycle::{Event, Input, Pending, State, Verdict, transition};
 use crate::regions::Wipe;
 use crate::result::Refused;
@@ -50,6 +52,10 @@ pub(crate) struct Slot<H: Hasher> {
     pub check: Option<Check<H>>,
     /// When the owner was last heard of, milliseconds.
     pub touched: u64,
+    /// Whom its events are signaled to.
+    pub events: Option<Binding>,
+    /// Why it does not run any more, if it has crashed.
+    pub crash: Crash,
 }
 
 impl<H: Hasher> Slot<H> {
@@ -63,6 +69,8 @@ impl<H: Hasher> Slot<H> {
             start_refused: None,
             check: None,
             touched: 0,
+            events: None,
+            crash: Crash::Unknown,
         }
     }
 
@@ -84,6 +92,7 @@ impl<H: Hasher> Slot<H> {
         self.wait = None;
         self.wipe = None;
         self.check = None;
+        self.crash = Crash::Unknown;
         match event {
             Event::Claimed | Event::ClaimedAgain | Event::WipeFailed => self.firmware = None,
             Event::Wiped => {
@@ -92,6 +101,8 @@ impl<H: Hasher> Slot<H> {
             }
             _ => {}
         }
+        // What somebody has bound ends with the claim.
+        self.events = self.events.filter(|events| self.owner == Some(events.owner));
     }
 
     /// From now on the memory is being cleared.

@@ -1,12 +1,13 @@
 //! The front door: one request in, one answer out, whatever the request is.
+use crate::buffers::Buffers;
 use crate::client_memory::ClientMemory;
 use crate::clients::{Caller, LastRefusals};
 use crate::configuration::{Board, MAX_PROCESSORS, Processor};
 use crate::counters::Counters;
 use crate::guards::Guard;
-use crate::hardware::{DriverProgress, Machine, Observed, ProcessorDriver};
+use crate::hardware::{DriverProgress, Machine, ProcessorDriver};
 use crate::jobs::{MAX_LOADS, Storage, Work};
-use crate::lifecycle::{Ask, Event, Input, State, Verdict, transition};
+use crate::lifecycle::{Ask, Input, State, Verdict, transition};
 use crate::measurements::Measurements;
 use crate::processor::Slot;
 use crate::report;
@@ -43,6 +44,8 @@ pub struct Service<'a, M: Machine> {
     pub(crate) buffer: &'a mut [u8; PIECE],
     pub(crate) measurements: &'a mut Measurements,
     pub(crate) counters: Counters,
+    /// What clients of door T share.
+    pub(crate) buffers: Buffers,
     pub(crate) refusals: LastRefusals,
     /// A guard that a test has taken out.
     #[cfg(feature = "exploration")]
@@ -71,6 +74,7 @@ impl<'a, M: Machine> Service<'a, M> {
             buffer,
             measurements,
             counters: Counters::default(),
+            buffers: Buffers::new(),
             refusals: LastRefusals::default(),
             #[cfg(feature = "exploration")]
             removed: None,
@@ -87,15 +91,20 @@ impl<'a, M: Machine> Service<'a, M> {
         match Request::decode(registers) {
             Ok(request) => self.handle_request(caller, request, memory),
             Err(error) => {
-                let refusal = match error {
-                    DecodeError::UnknownCommand(_) => Refusal::UnknownCommand,
-                    DecodeError::ReservedBits | DecodeError::BadArgument => Refusal::FlagsUnknown,
-                };
                 let [first, ..] = *registers;
-                let command = Command::try_from((first & 0xFFFF) as u16).map_or("a request", Command::name);
-                self.refuse(command, caller, refusal.into())
+                self.refuse_malformed((first & 0xFFFF) as u16, caller, error)
             }
         }
+    }
+
+    /// Answers what is no request.
+    pub(crate) fn refuse_malformed(&mut self, id: u16, caller: Caller, error: DecodeError) -> Answer {
+        let refusal = match error {
+            DecodeError::UnknownCommand(_) => Refusal::UnknownCommand,
+            DecodeError::ReservedBits | DecodeError::BadArgument => Refusal::FlagsUnknown,
+        };
+        let command = Command::try_from(id).map_or("a request", Command::name);
+        self.refuse(command, caller, refusal.into())
     }
 
     /// Answers one well-formed request.
@@ -131,6 +140,10 @@ impl<'a, M: Machine> Service<'a, M> {
             }
             Request::GetLastError => (Command::GetLastError, Ok(self.last_error(caller))),
             Request::GetMeasurements(question) => (Command::GetMeasurements, self.measurements(question)),
+            Request::BindEvents { processor, notification } => (
+                Command::BindEvents,
+                self.find(processor).and_then(|index| self.bind_events(caller, index, notification)),
+            ),
             Request::Unimplemented(command) => (command, Err(Refusal::NotImplemented.into())),
         };
         outcome.unwrap_or_else(|refused| self.refuse(command.name(), caller, refused))
@@ -168,6 +181,12 @@ impl<'a, M: Machine> Service<'a, M> {
         self.works.iter().flatten().count()
     }
 
+    /// Returns how many buffers of door T are held, of [`MAX_BUFFERS`](crate::buffers::MAX_BUFFERS).
+    #[must_use]
+    pub fn buffers_held(&self) -> usize {
+        self.buffers.held()
+    }
+
     /// Returns the machine.
     #[must_use]
     pub const fn machine(&self) -> &M {
@@ -180,7 +199,7 @@ impl<'a, M: Machine> Service<'a, M> {
     }
 
     /// Returns the index of the processor with this id.
-    fn find(&self, id: u32) -> Result<usize, Refused> {
+    pub(crate) fn find(&self, id: u32) -> Result<usize, Refused> {
         let index = self.board.processors.iter().position(|processor| processor.id == id);
         index.ok_or(Refusal::UnknownProcessor.into())
     }
@@ -192,15 +211,19 @@ impl<'a, M: Machine> Service<'a, M> {
         }
     }
 
-    fn refuse(&mut self, command: &str, caller: Caller, refused: Refused) -> Answer {
+    pub(crate) fn refuse(&mut self, command: &str, caller: Caller, refused: Refused) -> Answer {
         self.counters.refusals = self.counters.refusals.saturating_add(1);
         report::refused(command, caller, &refused);
         self.refusals.remember(caller, refused);
         Answer::of(result_of(refused.refusal))
     }
 
-    /// Decides whether this client may ask this now: its own processor or a free one, and a row of the table that allows it.
+    /// Decides whether this client may ask this now: a processor that the manifest does not keep from it, its own or a free one, and a
+    /// row of the table that allows it.
     pub(crate) fn admit(&mut self, index: usize, caller: Caller, ask: Ask) -> Result<Verdict, Refused> {
+        if !self.processor(index)?.is_for(caller.endpoint) {
+            return Err(Refusal::EndpointNotAllowed.into());
+        }
         self.look_for_crash(index)?;
         let now = self.machine.milliseconds();
         let limit = u64::from(self.board.idle_claim_ms);
@@ -216,22 +239,6 @@ impl<'a, M: Machine> Service<'a, M> {
             Verdict::Refuse(refusal) => Err(refusal.into()),
             verdict => Ok(verdict),
         }
-    }
-
-    /// Asks the hardware about a processor that should be running. If the hardware does not answer, nothing is concluded.
-    pub(crate) fn look_for_crash(&mut self, index: usize) -> Result<(), Refused> {
-        let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
-        if slot.state() != State::Running || slot.wait.is_some() {
-            return Ok(());
-        }
-        let observed = self.machine.driver(index).ok_or(Refusal::HardwareFailed)?.observe();
-        if let Ok(Observed::Crashed | Observed::Held) = observed {
-            slot.happened(Event::CrashSeen);
-            if let Some(processor) = self.board.processors.get(index) {
-                log::warn!("{}: does not run any more", processor.name);
-            }
-        }
-        Ok(())
     }
 
     pub(crate) fn slot(&mut self, index: usize) -> Result<&mut Slot<HasherOf<M>>, Refused> {

@@ -236,8 +236,9 @@ impl<M: Machine> Service<'_, M> {
         let missing = if in_metadata { Refusal::TooShort } else { Refusal::SizeMismatch };
         let bytes = self.buffer.get_mut(..size).filter(|bytes| !bytes.is_empty()).ok_or(missing)?;
         budget.spend(size);
+        let in_share = position.saturating_sub(share.offset);
         memory
-            .read(share.handle, position.saturating_sub(share.offset), bytes)
+            .read(share.handle, share.place.saturating_add(in_share), bytes)
             .map_err(|error| Refused { refusal: refusal_of(error), offset: Some(position) })?;
         let Counters { client_bytes_read: all, segment_bytes_read: images, .. } = &mut self.counters;
         *all = all.saturating_add(size as u64);
@@ -253,7 +254,7 @@ impl<M: Machine> Service<'_, M> {
         work.done = reader.position();
         if work.done == share.end && work.done < work.total {
             // Its bytes are consumed; the rest of the container is in another one.
-            memory.relinquish(share.handle);
+            share.let_go(memory);
             work.share = None;
             return Ok(Next::Wait);
         }

@@ -518,7 +518,8 @@ fn questions_are_answered_to_anybody() {
     let mut bench = Bench::new();
     let info = |bench: &mut Bench| Info::of(&bench.ask(VM, Request::GetInfo)).unwrap();
     let idle = info(&mut bench);
-    assert_eq!(idle.features, Features::NO_ISOLATION | Features::SLICES | Features::ONE_CALL);
+    let expected = Features::NO_ISOLATION | Features::SLICES | Features::ONE_CALL | Features::EVENTS;
+    assert_eq!(idle.features, expected);
     assert_eq!((idle.processors, idle.load_slots, idle.loads_under_way, idle.handles_held), (2, 3, 0, 0));
     let image = sample();
     let handle = bench.share(KERNEL, &image);

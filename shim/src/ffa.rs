@@ -7,12 +7,14 @@ mod discovery;
 mod error;
 mod memory;
 mod message;
+mod rpc;
 mod transport;
 
 pub use discovery::{
     PROPERTY_AARCH64, PROPERTY_RECEIVES_DIRECT_REQUESTS, PROPERTY_RECEIVES_DIRECT_REQUESTS_2, Service,
 };
 pub use error::{Error, Status, function_name};
+pub use rpc::{RpcTee, SharedBuffer};
 pub use transport::{BufferPair, FfaTransport, Registers};
 
 use crate::tee::{Share, Tee};
@@ -86,7 +88,7 @@ impl<T: FfaTransport, B: BufferPair> FfaTee<T, B> {
         let own_id = discovery::id(&mut transport, FuncId::IdGet)?;
         let spmc_id = discovery::id(&mut transport, FuncId::SpmIdGet)?;
         memory::map_buffers(&mut transport, &buffers)?;
-        match discovery::find_service(&mut transport, &buffers) {
+        match discovery::find_service(&mut transport, &buffers, discovery::Search::door_d()) {
             Ok(service) => Ok(Self {
                 transport,
                 buffers,

@@ -111,6 +111,16 @@ impl<T: Tee> Remoteproc<T> {
         Self { tee, processor, limits: Limits::default() }
     }
 
+    /// Returns the id of the processor that this client speaks of.
+    pub const fn processor(&self) -> u32 {
+        self.processor
+    }
+
+    /// Speaks of the processor with this id from now on. Sends nothing; what was asked of another one stands.
+    pub const fn select(&mut self, processor: u32) {
+        self.processor = processor;
+    }
+
     /// Sets how long to go on asking.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
@@ -119,6 +129,11 @@ impl<T: Tee> Remoteproc<T> {
     /// Returns the back end, for what only that can do.
     pub fn tee(&mut self) -> &mut T {
         &mut self.tee
+    }
+
+    /// Returns the back end for good.
+    pub fn into_tee(self) -> T {
+        self.tee
     }
 
     /// Authenticates and loads the container of `total` bytes that lies at `image`, telling `progress` whenever bytes were
@@ -289,6 +304,16 @@ impl<T: Tee> Remoteproc<T> {
     pub fn status(&mut self) -> Result<Status, Failure<T>> {
         let request = Request::GetStatus { processor: self.processor };
         self.question(&request, Command::GetStatus, Status::of)
+    }
+
+    /// Has this processor's events signaled by an FF-A notification, 0 to 63, until it is released. The caller creates its
+    /// bitmap and binds the notification to the partition before that, and asks for the [status](Self::status) when it comes.
+    ///
+    /// # Errors
+    /// See [`Error`]; refused where the SPMC has no notifications.
+    pub fn bind_events(&mut self, notification: u8) -> Result<(), Failure<T>> {
+        let request = Request::BindEvents { processor: self.processor, notification: notification.into() };
+        self.complete(&request, Command::BindEvents)
     }
 
     /// Asks something that is answered at once.

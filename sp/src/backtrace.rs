@@ -3,6 +3,7 @@
 //! `llvm-symbolizer --obj <the partition's ELF file>` turns them into functions and lines. That replaces the texts of panics:
 //! texts and places of all panics that could ever happen would be a sixth of the image. Compiled code keeps no frame pointers,
 //! so the stack is searched for what can only be a return address; one that an earlier call left behind may be among them.
+use crate::contexts;
 use crate::memory::layout;
 use core::arch::asm;
 use core::fmt;
@@ -36,7 +37,7 @@ impl Backtrace {
 
     /// Returns the used part of the stack. A stack pointer in the guard page counts as the lowest address of the stack above it.
     fn used(self) -> Range<usize> {
-        [layout::stack(), layout::exception_stack()]
+        [layout::stack(), layout::exception_stack(), contexts::stack(contexts::place())]
             .into_iter()
             .find(|stack| self.stack_pointer < stack.end)
             .map_or(0..0, |stack| self.stack_pointer.max(stack.start)..stack.end)

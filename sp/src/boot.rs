@@ -6,10 +6,11 @@ use crate::ffa::{self, CallError};
 use crate::machine::Hardware;
 use crate::memory::layout;
 use crate::memory::map::{self, MapFailure, World};
+use crate::memory::mmu;
 use crate::memory::window::{self, WindowError};
 use crate::partition::{self, Front, Partition};
-use crate::{dead, heap, logger, serve};
-use arm_ffa::Version;
+use crate::{contexts, dead, heap, logger, serve};
+use arm_ffa::{FfaError, Version};
 use core::arch::global_asm;
 use remoteproc_platform::manifest::{self, Manifest};
 use remoteproc_service::Service;
@@ -58,9 +59,20 @@ extern "C" fn partition_main(boot_information: u64) -> ! {
     }
     heap::start();
     match start(boot_information) {
-        Ok(()) => serve::serve(&mut Front),
+        Ok(()) => contexts::leave_boot_stack(),
         Err(error) => dead::die(format_args!("boot failed: {error}"), Backtrace::here()),
     }
+}
+
+/// Called by the entry code in every execution context, on its own stack, when the partition is ready to serve.
+#[unsafe(no_mangle)]
+extern "C" fn context_main() -> ! {
+    if partition::is_used_by(contexts::current()) {
+        // What it was doing is half done.
+        log::error!("an execution context starts again in the middle of a request");
+        panic!();
+    }
+    serve::serve(&mut Front)
 }
 
 /// Sets everything up that requests need. Not inlined: its frame holds the service once, and must not stay on the stack.
@@ -87,6 +99,13 @@ fn start(boot_information: u64) -> Result<(), BootError> {
     let memory = FfaMemory::new(mailbox, identity.partition);
     let storage = partition::storage().ok_or(BootError::BootedTwice)?;
     partition::install(|| Partition { service: Service::new(board, hardware, storage), memory });
+    mmu::publish();
+    // An SPMC that has no other context to start need not know the call.
+    if let Err(error) = ffa::register_contexts(contexts::entry())
+        && !error.is(FfaError::NotSupported)
+    {
+        return Err(error.into());
+    }
     Ok(())
 }
 

@@ -4,9 +4,14 @@ use crate::memory::map::World;
 use crate::memory::window::{self, WindowError};
 use arm_ffa::FfaError;
 use heapless::Vec;
-use remoteproc_abi::memory_descriptor::{ATTRIBUTE_NON_SECURE, DescriptorError, RetrieveResponse};
+use remoteproc_abi::memory_descriptor::{
+    ATTRIBUTE_NON_SECURE, DescriptorError, RetrieveRequest, RetrieveResponse,
+};
 use remoteproc_abi::{FFA_PAGE_SIZE, MAX_RANGES};
-use remoteproc_service::client_memory::{ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved};
+use remoteproc_service::buffers::MAX_BUFFERS;
+use remoteproc_service::client_memory::{
+    ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved, SharedBuffers,
+};
 use remoteproc_service::jobs::MAX_LOADS;
 use remoteproc_sp::ranges::locate;
 use spin::{Mutex, MutexGuard};
@@ -18,46 +23,120 @@ const MEMORY_TYPE_NORMAL: u16 = 0b10 << 4;
 /// Memory type that is not specified.
 const MEMORY_TYPE_OPEN: u16 = 0;
 
+/// Most ranges of a buffer of door T: those of whole images are many, these are not.
+const MAX_BUFFER_RANGES: usize = 16;
+
 /// A handle that the SPMC counts as retrieved.
-struct Held {
+struct Held<const RANGES: usize> {
     handle: u64,
-    ranges: Vec<PhysicalRange, MAX_RANGES>,
-    /// The service has looked at the ranges and wants them read.
+    ranges: Vec<PhysicalRange, RANGES>,
+    /// The service has looked at the ranges and wants them used.
     usable: bool,
 }
 
-/// What [`FfaMemory`] keeps. In a static of its own, so that boot's stack need not hold it.
+/// What [`FfaMemory`] keeps. In a static of its own, so that no stack need hold it.
 struct Kept {
-    held: Vec<Held, MAX_LOADS>,
+    images: Vec<Held<MAX_RANGES>, MAX_LOADS>,
+    buffers: Vec<Held<MAX_BUFFER_RANGES>, MAX_BUFFERS>,
+    /// What the SPMC has told of the last retrieve.
     description: [u8; SIZE],
 }
 
-static KEPT: Mutex<Kept> = Mutex::new(Kept { held: Vec::new(), description: [0; SIZE] });
+static KEPT: Mutex<Kept> =
+    Mutex::new(Kept { images: Vec::new(), buffers: Vec::new(), description: [0; SIZE] });
 
-/// Client memory; one handle for each load that can be under way.
+/// Client memory: one handle for each load that can be under way, which is read, and the buffers of door T, which are written too.
 pub struct FfaMemory {
     mailbox: Mailbox,
     partition: EndpointId,
-    held: &'static mut Vec<Held, MAX_LOADS>,
-    description: &'static mut [u8; SIZE],
+    kept: &'static mut Kept,
+}
+
+impl Kept {
+    /// Returns the ranges of a handle that is held, and whether they may be used.
+    fn ranges(&self, handle: u64) -> Option<(&[PhysicalRange], bool)> {
+        let image = self.images.iter().find(|held| held.handle == handle);
+        image.map(|held| (held.ranges.as_slice(), held.usable)).or_else(|| self.buffer(handle))
+    }
+
+    /// The same of a buffer.
+    fn buffer(&self, handle: u64) -> Option<(&[PhysicalRange], bool)> {
+        let buffer = self.buffers.iter().find(|held| held.handle == handle)?;
+        Some((buffer.ranges.as_slice(), buffer.usable))
+    }
+}
+
+/// Keeps what was retrieved, if there is room for so many ranges.
+fn keep<const RANGES: usize, const MOST: usize>(
+    list: &mut Vec<Held<RANGES>, MOST>,
+    handle: u64,
+    retrieved: &Retrieved,
+) -> Result<(), MemoryError> {
+    let ranges = Vec::from_slice(&retrieved.ranges).map_err(|_| MemoryError::TooManyRanges)?;
+    list.push(Held { handle, ranges, usable: false }).map_err(|_| MemoryError::NoRoom)
 }
 
 impl FfaMemory {
     /// Makes it from the mapped buffer pair, of which there is one.
     pub fn new(mailbox: Mailbox, partition: EndpointId) -> Self {
-        let Kept { held, description } = MutexGuard::leak(KEPT.lock());
-        Self { mailbox, partition, held, description }
+        Self { mailbox, partition, kept: MutexGuard::leak(KEPT.lock()) }
+    }
+
+    /// Retrieves memory, and keeps its ranges.
+    fn take(&mut self, request: RetrieveRequest) -> Result<Retrieved, MemoryError> {
+        let RetrieveRequest { handle, sender, writable, .. } = request;
+        if self.kept.ranges(handle).is_some() {
+            return Err(MemoryError::InUse);
+        }
+        let is_full = if writable { self.kept.buffers.is_full() } else { self.kept.images.is_full() };
+        if is_full {
+            return Err(MemoryError::NoRoom);
+        }
+        let length = self.mailbox.retrieve(request, &mut self.kept.description).map_err(|error| {
+            log::warn!("memory {handle:#x} of {sender:#06x} can't be retrieved: {error}");
+            match error {
+                RetrieveError::Refused(error) if error.is(FfaError::NoMemory) || error.is(FfaError::Busy) => {
+                    MemoryError::NoRoom
+                }
+                RetrieveError::Refused(_) => MemoryError::UnknownHandle,
+                RetrieveError::TooLong => MemoryError::TooManyRanges,
+                RetrieveError::Descriptor(_) => MemoryError::Malformed,
+            }
+        })?;
+        let kept = self.parse(&request, length).and_then(|retrieved| {
+            if writable {
+                keep(&mut self.kept.buffers, handle, &retrieved)?;
+            } else {
+                keep(&mut self.kept.images, handle, &retrieved)?;
+            }
+            Ok(retrieved)
+        });
+        if kept.is_err() {
+            self.mailbox.relinquish(handle);
+        }
+        kept
+    }
+
+    /// Returns the physical address of a byte of a handle that may be used, and how many of `most` bytes follow it in its range.
+    fn place(
+        &self,
+        handle: u64,
+        offset: u64,
+        most: usize,
+        to_write: bool,
+    ) -> Result<(u64, usize), MemoryError> {
+        let held = if to_write { self.kept.buffer(handle) } else { self.kept.ranges(handle) };
+        let (ranges, true) = held.ok_or(MemoryError::UnknownHandle)? else {
+            return Err(MemoryError::UnknownHandle);
+        };
+        let (address, available) = locate(ranges, offset).ok_or(MemoryError::OutOfBounds)?;
+        Ok((address, usize::try_from(available).map_or(most, |available| available.min(most))))
     }
 
     /// Reads the description of a retrieve.
-    fn parse(
-        &self,
-        owner: EndpointId,
-        handle: u64,
-        lent: bool,
-        length: usize,
-    ) -> Result<Retrieved, MemoryError> {
-        let bytes = self.description.get(..length).ok_or(MemoryError::Malformed)?;
+    fn parse(&self, request: &RetrieveRequest, length: usize) -> Result<Retrieved, MemoryError> {
+        let bytes = self.kept.description.get(..length).ok_or(MemoryError::Malformed)?;
+        let RetrieveRequest { handle, sender: owner, lent, writable, .. } = *request;
         let response = RetrieveResponse::parse(bytes).map_err(|error| match error {
             DescriptorError::TooManyRanges => MemoryError::TooManyRanges,
             _ => MemoryError::Malformed,
@@ -67,7 +146,8 @@ impl FfaMemory {
         let expected = response.handle == handle
             && response.sender == owner
             && response.receiver == self.partition
-            && (memory_type == MEMORY_TYPE_NORMAL || lent && memory_type == MEMORY_TYPE_OPEN);
+            && (memory_type == MEMORY_TYPE_NORMAL || lent && memory_type == MEMORY_TYPE_OPEN)
+            && (response.is_writable() || !writable);
         if !expected {
             return Err(MemoryError::Malformed);
         }
@@ -85,66 +165,32 @@ impl FfaMemory {
 
 impl ClientMemory for FfaMemory {
     fn retrieve(&mut self, owner: EndpointId, handle: u64, lent: bool) -> Result<Retrieved, MemoryError> {
-        if self.held.iter().any(|held| held.handle == handle) {
-            return Err(MemoryError::InUse);
-        }
-        if self.held.is_full() {
-            return Err(MemoryError::NoRoom);
-        }
-        let length = self.mailbox.retrieve(owner, handle, lent, self.description).map_err(|error| {
-            log::warn!("memory {handle:#x} of {owner:#06x} can't be retrieved: {error}");
-            match error {
-                RetrieveError::Refused(error) if error.is(FfaError::NoMemory) || error.is(FfaError::Busy) => {
-                    MemoryError::NoRoom
-                }
-                RetrieveError::Refused(_) => MemoryError::UnknownHandle,
-                RetrieveError::TooLong => MemoryError::TooManyRanges,
-                RetrieveError::Descriptor(_) => MemoryError::Malformed,
-            }
-        })?;
-        match self.parse(owner, handle, lent, length) {
-            Ok(retrieved) => {
-                let held = Held { handle, ranges: retrieved.ranges.clone(), usable: false };
-                // There is room: that was looked at before.
-                let _ = self.held.push(held);
-                Ok(retrieved)
-            }
-            Err(error) => {
-                self.mailbox.relinquish(handle);
-                Err(error)
-            }
-        }
+        let receiver = self.partition;
+        self.take(RetrieveRequest { handle, sender: owner, receiver, tag: 0, lent, writable: false })
     }
 
     fn map(&mut self, handle: u64, retrieved: &Retrieved) -> Result<(), MemoryError> {
-        let held =
-            self.held.iter_mut().find(|held| held.handle == handle).ok_or(MemoryError::UnknownHandle)?;
-        // The ranges that were checked are the ranges that are read, and they are the normal world's: the window maps them so.
-        if held.ranges != retrieved.ranges || !retrieved.normal_world {
+        let (ranges, _) = self.kept.ranges(handle).ok_or(MemoryError::UnknownHandle)?;
+        // The ranges that were checked are the ranges that are used, and they are the normal world's: the window maps them so.
+        if ranges != retrieved.ranges || !retrieved.normal_world {
             return Err(MemoryError::Malformed);
         }
-        held.usable = true;
+        let images = self.kept.images.iter_mut().filter(|held| held.handle == handle);
+        images.for_each(|held| held.usable = true);
+        let buffers = self.kept.buffers.iter_mut().filter(|held| held.handle == handle);
+        buffers.for_each(|held| held.usable = true);
         Ok(())
     }
 
     fn read(&mut self, handle: u64, offset: u64, into: &mut [u8]) -> Result<(), MemoryError> {
         #[cfg(feature = "fault-injection")]
         crate::fault::reach(crate::fault::Point::ClientRead);
-        let held = self
-            .held
-            .iter()
-            .find(|held| held.handle == handle && held.usable)
-            .ok_or(MemoryError::UnknownHandle)?;
         let mut offset = offset;
         let mut rest = into;
         while !rest.is_empty() {
-            let (address, available) = locate(&held.ranges, offset).ok_or(MemoryError::OutOfBounds)?;
-            let length = usize::try_from(available).map_or(rest.len(), |available| available.min(rest.len()));
+            let (address, length) = self.place(handle, offset, rest.len(), false)?;
             let (part, tail) = rest.split_at_mut(length);
-            window::read(address, World::Normal, part).map_err(|error| match error {
-                WindowError::Abort => MemoryError::Abort,
-                WindowError::Address => MemoryError::OutOfBounds,
-            })?;
+            window::read(address, World::Normal, part).map_err(error_of)?;
             offset = offset.checked_add(length as u64).ok_or(MemoryError::OutOfBounds)?;
             rest = tail;
         }
@@ -152,13 +198,51 @@ impl ClientMemory for FfaMemory {
     }
 
     fn relinquish(&mut self, handle: u64) {
-        if let Some(index) = self.held.iter().position(|held| held.handle == handle) {
-            self.held.swap_remove(index);
-            self.mailbox.relinquish(handle);
+        let Kept { images, buffers, .. } = &mut *self.kept;
+        if let Some(index) = images.iter().position(|held| held.handle == handle) {
+            images.swap_remove(index);
+        } else if let Some(index) = buffers.iter().position(|held| held.handle == handle) {
+            buffers.swap_remove(index);
+        } else {
+            return;
         }
+        self.mailbox.relinquish(handle);
     }
 
     fn held(&self) -> usize {
-        self.held.len()
+        self.kept.images.len().saturating_add(self.kept.buffers.len())
+    }
+}
+
+impl SharedBuffers for FfaMemory {
+    fn retrieve_buffer(
+        &mut self,
+        owner: EndpointId,
+        handle: u64,
+        tag: u64,
+    ) -> Result<Retrieved, MemoryError> {
+        let receiver = self.partition;
+        self.take(RetrieveRequest { handle, sender: owner, receiver, tag, lent: false, writable: true })
+    }
+
+    fn write(&mut self, handle: u64, offset: u64, bytes: &[u8]) -> Result<(), MemoryError> {
+        let mut offset = offset;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (address, length) = self.place(handle, offset, rest.len(), true)?;
+            let (part, tail) = rest.split_at(length);
+            window::write(address, part).map_err(error_of)?;
+            offset = offset.checked_add(length as u64).ok_or(MemoryError::OutOfBounds)?;
+            rest = tail;
+        }
+        Ok(())
+    }
+}
+
+/// Why a copy has failed, as the service hears it.
+fn error_of(error: WindowError) -> MemoryError {
+    match error {
+        WindowError::Abort => MemoryError::Abort,
+        WindowError::Address => MemoryError::OutOfBounds,
     }
 }

@@ -1,7 +1,14 @@
 // First instructions of the partition (EL1h, MMU off, DAIF masked; DEN0077, section 5.2): relocate, clear, set up the stacks,
-// go to Rust. x0 = address of the boot information, physical.
+// go to Rust. x0 = address of the boot information, physical. And those of the execution contexts that come later.
 //
 // Touches memory by aligned accesses only: with the MMU off all memory is Device.
+
+    // As in contexts.rs and linker/sp.ld.
+    .set    MAX_CONTEXTS, 8
+    // Guard page and stack of a context, as a power of two.
+    .set    CONTEXT_SHIFT, 13
+    // The top of each context's stack belongs to exceptions that are fixed up.
+    .set    EXCEPTION_ROOM, 256
 
     .section .text.entry, "ax"
     .global partition_entry
@@ -11,7 +18,7 @@ partition_entry:
     adrp    x9, partition_entered
     add     x9, x9, :lo12:partition_entered
     ldr     w10, [x9]
-    cbnz    w10, parked_context
+    cbnz    w10, context_entry
     mov     w10, #1
     str     w10, [x9]
 
@@ -24,6 +31,8 @@ partition_entry:
     // CPACR_EL1.FPEN: no trap of SIMD, which compiled code uses.
     mov     x9, #(3 << 20)
     msr     cpacr_el1, x9
+    // No number yet: see contexts.rs.
+    msr     tpidr_el1, xzr
     isb
 
     // Relocate: add the load address to each word that the table names (ELF, SHT_RELR). An even entry is the address of a word;
@@ -79,17 +88,123 @@ partition_entry:
     bl      partition_main
 9:  wfe                             // partition_main does not return
     b       9b
+    .size partition_entry, . - partition_entry
 
-// An execution context that does not serve requests: it waits, and answers every direct request with BUSY (0xFFFF000D).
-// Uses no stack, and no memory but code.
+// A further execution context, with the MMU off, in any general registers: FFA_SECONDARY_EP_REGISTER names this.
+    .global context_entry
+    .type context_entry, %function
+context_entry:
+    adrp    x9, exception_vectors
+    add     x9, x9, :lo12:exception_vectors
+    msr     vbar_el1, x9
+    mov     x9, #(3 << 20)
+    msr     cpacr_el1, x9
+    msr     tpidr_el1, xzr
+    isb
+    // The first context's translation; its boot has failed if there is none.
+    movz    w19, #0x3024            // TARGET_DEAD
+    movk    w19, #0xffff, lsl #16
+    adrp    x9, context_settings
+    add     x9, x9, :lo12:context_settings
+    ldp     x10, x11, [x9]
+    ldp     x12, x13, [x9, #16]
+    cbz     x13, parked_context
+    msr     mair_el1, x10
+    msr     tcr_el1, x11
+    msr     ttbr0_el1, x12
+    isb
+    tlbi    vmalle1
+    ic      iallu
+    dsb     sy
+    isb
+    msr     sctlr_el1, x13
+    isb
+
+// The place of this context: the one it had, or a free one. The MMU is on.
+    .global take_place
+take_place:
+    mrs     x9, mpidr_el1
+    mov     x10, #0xffffff
+    movk    x10, #0xff, lsl #32
+    and     x9, x9, x10
+    orr     x9, x9, #(1 << 63)
+    adrp    x10, context_places
+    add     x10, x10, :lo12:context_places
+    mov     x11, #1                 // its number
+1:  ldaxr   x12, [x10]
+    cmp     x12, x9
+    b.eq    2f
+    cbnz    x12, 3f
+    stlxr   w13, x9, [x10]
+    cbnz    w13, 1b
+    b       2f
+3:  add     x10, x10, #8
+    add     x11, x11, #1
+    cmp     x11, #MAX_CONTEXTS
+    b.ls    1b
+    clrex
+    movz    w19, #0x000d            // BUSY
+    movk    w19, #0xffff, lsl #16
+    b       parked_context
+2:  clrex
+    msr     tpidr_el1, x11
+    bl      reset_stack
+    bl      context_main
+9:  wfe                             // context_main does not return
+    b       9b
+    .size context_entry, . - context_entry
+
+// Empties the stack of the context whose number is in x11. Changes x9.
+reset_stack:
+    adrp    x9, __contexts_start
+    add     x9, x9, :lo12:__contexts_start
+    add     x9, x9, x11, lsl #CONTEXT_SHIFT
+    msr     spsel, #1
+    mov     sp, x9
+    msr     spsel, #0
+    sub     x9, x9, #EXCEPTION_ROOM
+    mov     sp, x9
+    mov     x29, xzr
+    ret
+
+// Where a context goes that can't go on with what it did, x16 = a function that does not return, with arguments in x0 to x7. The
+// first context that comes here, now or again, runs it on the stack that belongs to the end. Any other one goes to
+// `bystander_main`.
+    .global to_the_end
+to_the_end:
+    mrs     x11, tpidr_el1
+    cbz     x11, 2f                 // booting: there is no other context
+    adrp    x9, dying_context
+    add     x9, x9, :lo12:dying_context
+1:  ldaxr   w12, [x9]
+    cbz     w12, 3f
+    clrex
+    cmp     w12, w11
+    b.eq    2f
+    bl      reset_stack
+    bl      bystander_main
+9:  wfe                             // bystander_main does not return
+    b       9b
+3:  stlxr   w12, w11, [x9]
+    cbnz    w12, 1b
+2:  adrp    x9, __exception_stack_top
+    add     x9, x9, :lo12:__exception_stack_top
+    msr     spsel, #1
+    mov     sp, x9
+    mov     x29, xzr
+    mov     x30, xzr
+    br      x16
+
+// An execution context that does not serve requests: it waits, and answers every direct request with w19, and the message that
+// its CPU goes off with success. Uses no stack, and no memory but code.
 parked_context:
     movz    w0, #0x006b             // FFA_MSG_WAIT
     movk    w0, #0x8400, lsl #16
     mov     x1, xzr
+    mov     x2, xzr
     mov     x3, xzr
-1:  mov     x2, xzr
-    mov     x4, xzr
-    mov     x5, xzr
+1:  mov     x4, xzr
+2:  mov     x5, xzr
     mov     x6, xzr
     mov     x7, xzr
     mov     x8, xzr
@@ -103,17 +218,29 @@ parked_context:
     mov     x16, xzr
     mov     x17, xzr
     smc     #0
-    and     w9, w0, #0xbfffffff     // without the bit that tells 32-bit from 64-bit calls
     movz    w10, #0x006f            // FFA_MSG_SEND_DIRECT_REQ
     movk    w10, #0x8400, lsl #16
-    cmp     w9, w10
+    movz    w11, #0x008d            // FFA_MSG_SEND_DIRECT_REQ2, which is 64-bit only
+    movk    w11, #0xc400, lsl #16
+    mov     w12, w2
+    and     w9, w0, #0xbfffffff     // without the bit that tells 32-bit from 64-bit calls
+    cmp     w0, w11
+    ccmp    w9, w10, #4, ne
     b.ne    parked_context
-    add     w0, w0, #1              // FFA_MSG_SEND_DIRECT_RESP of the same width
+    add     w9, w0, #1              // the response of the same family and width
     ror     w1, w1, #16             // sender and receiver change places
-    movz    w3, #0x000d             // BUSY
-    movk    w3, #0xffff, lsl #16
+    mov     x2, xzr
+    mov     x3, xzr
+    cmp     w0, w11
+    mov     w0, w9
+    mov     w4, w19
+    b.eq    2b
+    mov     w3, w19
+    tbz     w12, #31, 1b
+    movz    w2, #0x0002             // framework message: the response to a power management request
+    movk    w2, #0x8000, lsl #16
+    mov     w3, wzr
     b       1b
-    .size partition_entry, . - partition_entry
 
     // Not in .bss, which the first context clears after it has set this.
     .section .data.partition_entered, "aw"

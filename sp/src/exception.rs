@@ -6,7 +6,7 @@ use core::arch::global_asm;
 
 global_asm!(include_str!("vectors.S"));
 
-/// Called by the vectors, on the exceptions' own stack.
+/// Called by the vectors, on the stack of the end.
 #[unsafe(no_mangle)]
 extern "C" fn exception_main(vector: u64, syndrome: u64, link: u64, fault: u64, stack_pointer: usize) -> ! {
     let place = link.wrapping_sub(layout::image().start as u64);

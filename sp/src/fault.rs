@@ -6,11 +6,13 @@
 //! T, 6 the next change of the copy window, 7 the next copy through it), x6 = 1: fail once more in the same way while dying. Answered with 0 where nothing has failed yet, with all ones for numbers that mean nothing.
 //!
 //! x4 = 8 is another kind: the hardware fails, not the partition. The next write of a security counter is not done, and the driver
-//! says so; x5 and x6 are 0.
+//! says so; x5 and x6 are 0. x4 = 9 is a question: the answer's x4 is the number of bytes of the heap that are in use, after x5
+//! more were leaked.
 //!
 //! An SError can't be provoked here: the partition masks it, and nothing below the SPMC can raise one.
 extern crate alloc;
 
+use crate::heap;
 use crate::memory::layout;
 use core::arch::asm;
 use core::hint::black_box;
@@ -27,6 +29,10 @@ const COMMAND: u64 = 0xFA17;
 const NONE: u64 = 0;
 /// The next write of a security counter fails.
 const COUNTER_WRITE: u64 = 8;
+/// How much of the heap is in use?
+const HEAP_IN_USE: u64 = 9;
+/// Most bytes of the heap that are leaked on request.
+const MOST_LEAKED: usize = 1024;
 
 /// What is left of the stack for a panic that comes late, bytes.
 const ROOM: usize = 512;
@@ -68,6 +74,11 @@ pub fn command(request: &Registers) -> Option<Registers> {
     if [kind, point, again] == [COUNTER_WRITE, 0, 0] {
         COUNTER_WRITE_FAILS.store(true, Ordering::Relaxed);
         return Some([0; 5]);
+    }
+    if kind == HEAP_IN_USE {
+        let leaked = usize::try_from(point).unwrap_or(0).min(MOST_LEAKED);
+        black_box(alloc::vec![0u8; leaked].leak());
+        return Some([0, heap::in_use() as u64, 0, 0, 0]);
     }
     let known = (1..=7).contains(&kind) && (1..=7).contains(&point) && again <= 1;
     if !known {

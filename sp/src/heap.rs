@@ -14,3 +14,9 @@ pub fn start() {
     // SAFETY: the linker script sets the area aside for this, boot maps it read-write, and this runs once, at boot.
     unsafe { HEAP.lock().init(area.start, area.len()) };
 }
+
+/// Bytes that are in use, with what is lost to the sizes of blocks.
+#[cfg(feature = "fault-injection")]
+pub fn in_use() -> usize {
+    HEAP.lock().stats_alloc_actual()
+}

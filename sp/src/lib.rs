@@ -21,3 +21,4 @@ pub mod boot_information;
 pub mod console;
 pub mod message;
 pub mod ranges;
+pub mod turn;

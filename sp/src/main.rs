@@ -10,6 +10,8 @@ mod boot;
 #[cfg(target_os = "none")]
 mod client_memory;
 #[cfg(target_os = "none")]
+mod contexts;
+#[cfg(target_os = "none")]
 mod dead;
 #[cfg(target_os = "none")]
 mod exception;

@@ -1,9 +1,17 @@
 //! The one service of this partition, and the way to it from the message loop and from the end.
+//!
+//! The execution contexts take it in turn, and its stack with it. None waits for another one inside the partition: who comes
+//! while it is in use is answered BUSY, and has the next turn.
 use crate::client_memory::FfaMemory;
+use crate::contexts;
+use crate::dead;
 #[cfg(feature = "fault-injection")]
 use crate::fault;
 use crate::machine::Hardware;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use crate::time;
+use core::hint::spin_loop;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+use remoteproc_abi::result::TeeResult;
 use remoteproc_abi::{door_d, ts_rpc};
 use remoteproc_image::provider::Provider;
 use remoteproc_image::software::Software;
@@ -11,6 +19,7 @@ use remoteproc_service::client_memory::EndpointId;
 use remoteproc_service::configuration::MAX_PROCESSORS;
 use remoteproc_service::{Caller, Door, Service, Storage};
 use remoteproc_sp::message::{self, door_t};
+use remoteproc_sp::turn::Turn;
 use spin::{Mutex, MutexGuard, Once};
 
 /// The service with the client memory it works on.
@@ -20,6 +29,15 @@ pub struct Partition {
 }
 
 static PARTITION: Once<Mutex<Partition>> = Once::new();
+
+/// The execution context that uses the service, by its number; 0 if none does.
+static USER: AtomicU32 = AtomicU32::new(0);
+
+/// Who uses it next.
+static TURN: Turn = Turn::new();
+
+/// The longest that a request waits for its turn, milliseconds: much longer than a slice takes, even in an emulator.
+const PATIENCE: u64 = 2_000;
 
 /// The memory that the service works in.
 type Workplace = Storage<<Software as Provider>::Hasher>;
@@ -37,25 +55,77 @@ pub fn install(make: impl FnOnce() -> Partition) {
     PARTITION.call_once(|| Mutex::new(make()));
 }
 
+/// Works with the service, on the service's stack. `None`: another execution context does.
+fn enter<R>(work: impl FnOnce(&mut Partition) -> R) -> Option<R> {
+    let (me, now) = (contexts::current(), time::milliseconds());
+    let partition = PARTITION.get()?;
+    let Some(mut guard) = TURN.admits(me, now).then(|| partition.try_lock()).flatten() else {
+        TURN.wait(me, now);
+        return None;
+    };
+    USER.store(me, Ordering::Relaxed);
+    let mut result = None;
+    // SAFETY: whoever has the lock has the stack; what used it before is done, or never goes on.
+    unsafe { contexts::on_service_stack(|| result = Some(work(&mut guard))) };
+    USER.store(0, Ordering::Relaxed);
+    drop(guard);
+    TURN.served(me);
+    // Another context may have failed meanwhile, and found the service in use.
+    fence(Ordering::SeqCst);
+    if dead::is_dead() {
+        // SAFETY: this context has left the service.
+        unsafe { hold_all_loading() };
+    }
+    result
+}
+
+/// Whether an execution context, by its number, was stopped while it used the service.
+pub fn is_used_by(context: u32) -> bool {
+    USER.load(Ordering::Relaxed) == context
+}
+
 /// The message loop's view of the service.
 pub struct Front;
 
 impl message::Service for Front {
     fn handle(&mut self, client: EndpointId, request: &door_d::Registers) -> door_d::Registers {
-        let caller = Caller { endpoint: client, door: Door::Direct };
-        let Some(partition) = PARTITION.get() else { return message::Dead.handle(client, request) };
-        let Partition { service, memory } = &mut *partition.lock();
-        #[cfg(feature = "fault-injection")]
-        if let Some(answer) = fault::command(request) {
-            return answer;
+        if dead::is_dead() {
+            return message::Dead.handle(client, request);
         }
-        service.handle(caller, request, memory).encode()
+        let caller = Caller { endpoint: client, door: Door::Direct };
+        let answer = enter(|Partition { service, memory }| {
+            #[cfg(feature = "fault-injection")]
+            if let Some(answer) = fault::command(request) {
+                return answer;
+            }
+            service.handle(caller, request, memory).encode()
+        });
+        answer.unwrap_or_else(|| door_d::Answer::of(TeeResult::Busy).encode())
     }
 
-    fn handle_rpc(&mut self, _client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers {
-        #[cfg(feature = "fault-injection")]
-        fault::reach(fault::Point::DoorT);
-        door_t::answer(request)
+    fn handle_rpc(&mut self, client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers {
+        if dead::is_dead() {
+            return message::Dead.handle_rpc(client, request);
+        }
+        let begun = time::milliseconds();
+        loop {
+            let answer = enter(|Partition { service, memory }| {
+                #[cfg(feature = "fault-injection")]
+                fault::reach(fault::Point::DoorT);
+                service.handle_rpc(client, request, memory)
+            });
+            if let Some(answer) = answer {
+                return answer;
+            }
+            if dead::is_dead() {
+                return message::Dead.handle_rpc(client, request);
+            }
+            let waited = time::milliseconds().saturating_sub(begun);
+            if !door_t::waits_its_turn(request) || waited > PATIENCE {
+                return door_t::answer_of_the_busy(request);
+            }
+            spin_loop();
+        }
     }
 }
 
@@ -66,22 +136,44 @@ const TRIES: usize = 2;
 static NEXT_TRY: AtomicUsize = AtomicUsize::new(0);
 
 /// Holds every processor in reset that is being loaded or is loaded. Called again because it has failed on the way, it goes on
-/// behind the try that has failed.
+/// behind the try that has failed. While another execution context uses the service it does nothing: that one does it when it is
+/// done.
 ///
 /// # Safety
-/// Whatever was using the service never goes on.
+/// If this execution context was using the service, it never goes on with that.
 pub unsafe fn hold_all_loading() {
     let Some(partition) = PARTITION.get() else { return };
+    // Whether others see that the partition is dead is asked before whether they use the service; they do it the other way round.
+    fence(Ordering::SeqCst);
     loop {
+        let me = contexts::current();
+        if me != 0 && is_used_by(me) {
+            // SAFETY: the lock is this context's, and what it was taken for never goes on, says our caller.
+            unsafe { partition.force_unlock() };
+        }
+        let Some(mut guard) = partition.try_lock() else { return };
+        USER.store(me, Ordering::Relaxed);
         let index = NEXT_TRY.fetch_add(1, Ordering::Relaxed) / TRIES;
+        if index < MAX_PROCESSORS {
+            #[cfg(feature = "fault-injection")]
+            fault::reach(fault::Point::Dying);
+            guard.service.hold_if_loading(index);
+            NEXT_TRY.store(index.saturating_add(1).saturating_mul(TRIES), Ordering::Relaxed);
+        }
+        USER.store(0, Ordering::Relaxed);
         if index >= MAX_PROCESSORS {
             return;
         }
-        // SAFETY: there is one execution context; if it holds the lock, it is dying inside the service and never returns to it.
-        unsafe { partition.force_unlock() };
-        #[cfg(feature = "fault-injection")]
-        fault::reach(fault::Point::Dying);
-        partition.lock().service.hold_if_loading(index);
-        NEXT_TRY.store(index.saturating_add(1).saturating_mul(TRIES), Ordering::Relaxed);
+    }
+}
+
+/// An execution context has failed, and another one ends the service: leaves the service, if it was using that.
+///
+/// # Safety
+/// It never goes on with what it was doing, and uses no stack but its own now.
+pub unsafe fn leave_after_failing() {
+    if is_used_by(contexts::current()) {
+        // SAFETY: both as our caller says; the service's stack was this context's.
+        unsafe { contexts::on_service_stack(|| hold_all_loading()) };
     }
 }

@@ -1,4 +1,5 @@
 //! The message loop: waits for a message, has it answered, sends the answer, for ever.
+use crate::contexts::{self, MAX_CONTEXTS};
 use crate::ffa;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use remoteproc_sp::message::{self, Dead, Identity, Registers, Service};
@@ -9,8 +10,9 @@ const PATIENCE: u32 = 3;
 /// The endpoint ids: the partition's in bits 31:16, the SPMC's in bits 15:0. Known after boot's first calls.
 static IDENTITY: AtomicU32 = AtomicU32::new(0);
 
-/// x0 to x3 of the request being answered, which is all that the answer of the dead needs to know; zero if there is none.
-static PENDING: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+/// x0 to x3 of the request that each execution context is answering, which is all that the answer of the dead needs to know; zero
+/// if there is none.
+static PENDING: [[AtomicU64; 4]; MAX_CONTEXTS] = [const { [const { AtomicU64::new(0) }; 4] }; MAX_CONTEXTS];
 
 /// Remembers the endpoint ids.
 pub fn set_identity(identity: Identity) {
@@ -29,10 +31,17 @@ pub fn serve<S: Service>(service: &mut S) -> ! {
     serve_from(message::wait(), service)
 }
 
+/// The request that this execution context is answering.
+fn pending() -> &'static [AtomicU64; 4] {
+    // A place is always less than the array's length.
+    let [first, ..] = &PENDING;
+    PENDING.get(contexts::place()).unwrap_or(first)
+}
+
 /// Answers the request at hand, if there is one, and all later ones, with TARGET_DEAD.
 pub fn dead() -> ! {
     let mut pending = [0; 18];
-    for (register, value) in pending.iter_mut().zip(&PENDING) {
+    for (register, value) in pending.iter_mut().zip(self::pending()) {
         *register = value.load(Ordering::Relaxed);
     }
     let first = message::answer_of_the_dead(identity(), &pending).unwrap_or_else(message::wait);
@@ -66,7 +75,7 @@ fn serve_from<S: Service>(first: Registers, service: &mut S) -> ! {
 
 /// Remembers the request being answered.
 fn set_pending(received: &Registers) {
-    for (value, register) in PENDING.iter().zip(received) {
+    for (value, register) in pending().iter().zip(received) {
         value.store(*register, Ordering::Relaxed);
     }
 }

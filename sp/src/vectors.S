@@ -1,5 +1,5 @@
 // Exception vectors. The partition runs on SP_EL0 with all interrupts masked, so only the synchronous exception and the
-// SError of that mode are expected; SP_EL1 is the exceptions' own stack.
+// SError of that mode are expected; SP_EL1 is some room for the former (entry.S).
 //
 // A synchronous exception inside the copy routines (copy.S) returns to their fix-up; any other is reported and fatal.
 
@@ -60,16 +60,11 @@ synchronous_exception:
 
 // x0 = which vector. The registers of the interrupted code are not kept: it does not go on.
 fatal_exception:
-    adrp    x9, __exception_stack_top
-    add     x9, x9, :lo12:__exception_stack_top
-    msr     spsel, #1
-    mov     sp, x9
     mrs     x1, esr_el1
     mrs     x2, elr_el1
     mrs     x3, far_el1
+    msr     spsel, #1               // sp_el0 can be read from there only
     mrs     x4, sp_el0
-    mov     x29, xzr
-    mov     x30, xzr
-    bl      exception_main
-2:  wfe
-    b       2b
+    adrp    x16, exception_main
+    add     x16, x16, :lo12:exception_main
+    b       to_the_end

@@ -10,6 +10,7 @@ use crate::window;
 use crate::workspace::Workspace;
 use crate::{setup, sign};
 use anyhow::{Context, Result, bail};
+use remote_core_supervisor::{Core, WINDOW};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// What the demo takes from the command line.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Signed firmware to load instead of this project's own, which comes in an image of 10 MiB
+    /// Remote processor to use: 0 is the Cortex-M33, 1 the Cortex-M4
+    #[arg(long, value_name = "ID", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..2))]
+    processor: u32,
+    /// Signed firmware to load instead of this project's own, which comes in an image of 10 MiB for the Cortex-M33
     #[arg(long, value_name = "FILE", requires = "key")]
     image: Option<PathBuf>,
     /// Public key to trust, PEM, RSA or P-256; up to four [default: the test key that signs this project's own firmware]
@@ -45,7 +49,8 @@ fn parse_address(text: &str) -> Result<u64, String> {
         None => text.parse(),
     };
     let address = number.map_err(|error| error.to_string())?;
-    let window = remote_core_supervisor::WINDOW..remote_core_supervisor::CONTROL_PAGE;
+    // The control pages lie behind everything that firmware could write.
+    let window = WINDOW..Core::CortexM4.control_page();
     if !window.contains(&address) || !address.is_multiple_of(4) {
         return Err(format!("no word of the window {:#x}-{:#x}", window.start, window.end));
     }
@@ -69,7 +74,8 @@ pub fn run(options: &Options, firmware: &Firmware) -> Result<u8> {
 
     let image = match &options.image {
         Some(path) => path.clone(),
-        None => sign::large_firmware(&workspace, &images.remote_firmware)?,
+        None if options.processor == 0 => sign::large_firmware(&workspace, &images.remote_firmware)?,
+        None => sign::own_firmware_m4(&workspace, &images.remote_firmware_m4)?,
     };
     let length = std::fs::metadata(&image).with_context(|| format!("cannot read {}", image.display()))?.len();
     if length == 0 {
@@ -93,6 +99,7 @@ pub fn run(options: &Options, firmware: &Firmware) -> Result<u8> {
         firmware,
         keys: &keys,
         properties: "",
+        one_context: false,
         parameters: &parameters,
         fill: window::FILL,
         limit: LIMIT,
@@ -102,10 +109,11 @@ pub fn run(options: &Options, firmware: &Firmware) -> Result<u8> {
     })?;
     drop(transfer);
 
-    let ending = report.ending(&wanted_steps(options), &outcome.problems, outcome.remote.releases);
+    let (releases, _) = outcome.starts(options.processor);
+    let ending = report.ending(&wanted_steps(options), &outcome.problems, releases);
     let log = workspace.keep_console("demo", &outcome.console)?;
     if options.json {
-        println!("{:#}", report.to_json(&ending, &outcome));
+        println!("{:#}", report.to_json(&ending, &outcome, options.processor));
         return Ok(ending.exit_code());
     }
     if !options.verbose && !matches!(ending, Ending::Passed) {
@@ -135,7 +143,7 @@ pub fn run(options: &Options, firmware: &Firmware) -> Result<u8> {
 }
 
 fn parameters(options: &Options, image: PathBuf, length: u64) -> Result<Parameters> {
-    let mut parameters = Parameters::new("demo");
+    let mut parameters = Parameters::for_processor("demo", options.processor);
     // The name is for the log only; a payload parameter can't hold every file name.
     parameters.file("image", "firmware", image, length, "")?;
     if let Some(address) = options.watch {

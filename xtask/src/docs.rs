@@ -22,7 +22,7 @@ pub struct Options {
 }
 
 /// What the numbers of a range are about, by their high byte.
-const CHAPTERS: [(u8, &str); 12] = [
+const CHAPTERS: [(u8, &str); 14] = [
     (0x01, "Framing of the container"),
     (0x02, "Authenticity"),
     (0x03, "Signed tables"),
@@ -35,6 +35,8 @@ const CHAPTERS: [(u8, &str); 12] = [
     (0x11, "Memory that a client names"),
     (0x12, "Messages"),
     (0x13, "Hardware"),
+    (0x14, "Events"),
+    (0x15, "Shared buffers of door T"),
 ];
 
 /// The page of the refusals.

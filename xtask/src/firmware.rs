@@ -2,7 +2,7 @@
 use crate::elf::{self, Raw};
 use crate::process::{self, Stream};
 use crate::progress;
-use crate::toolchain::{AARCH64, THUMB, Toolchain};
+use crate::toolchain::{AARCH64, CORTEX_M4, CORTEX_M33, Toolchain};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -33,15 +33,18 @@ pub const EL3_SPMC: Program = Program { package: "el3-spmc", target: AARCH64, ba
 /// The normal world.
 pub const PAYLOAD: Program =
     Program { package: "payload", target: AARCH64, base: 0x6000_0000, entry_first: true };
-/// What the remote core runs. It is signed as an ELF file; the partition loads it.
+/// What the Cortex-M33 runs. It is signed as an ELF file; the partition loads it.
 pub const REMOTE_FIRMWARE: Program =
-    Program { package: "remote-core-firmware", target: THUMB, base: 0x8000_0000, entry_first: false };
-/// What the remote core runs before.
+    Program { package: "remote-core-firmware", target: CORTEX_M33, base: 0x8000_0000, entry_first: false };
+/// What the Cortex-M4 runs, with its device addresses.
+pub const REMOTE_FIRMWARE_M4: Program =
+    Program { package: "remote-core-firmware", target: CORTEX_M4, base: 0x21d0_0000, entry_first: false };
+/// What the Cortex-M33 runs before.
 pub const BOOT_ROM: Program =
-    Program { package: "remote-core-boot-rom", target: THUMB, base: 0x1000_0000, entry_first: false };
+    Program { package: "remote-core-boot-rom", target: CORTEX_M33, base: 0x1000_0000, entry_first: false };
 
 /// All of them.
-pub const ALL: [Program; 5] = [PARTITION, EL3_SPMC, PAYLOAD, REMOTE_FIRMWARE, BOOT_ROM];
+pub const ALL: [Program; 6] = [PARTITION, EL3_SPMC, PAYLOAD, REMOTE_FIRMWARE, REMOTE_FIRMWARE_M4, BOOT_ROM];
 
 /// A built program.
 #[derive(Clone, Debug)]
@@ -75,9 +78,11 @@ pub struct Images {
     pub el3_spmc: Vec<u8>,
     /// The payload, raw.
     pub payload: Vec<u8>,
-    /// The remote core's firmware, ELF.
+    /// The Cortex-M33's firmware, ELF.
     pub remote_firmware: Vec<u8>,
-    /// The remote core's boot ROM: its file.
+    /// The Cortex-M4's firmware, ELF.
+    pub remote_firmware_m4: Vec<u8>,
+    /// The Cortex-M33's boot ROM: its file.
     pub boot_rom: PathBuf,
 }
 
@@ -93,9 +98,10 @@ pub fn build_all(workspace: &Workspace, toolchain: &Toolchain) -> Result<Images>
     let el3_spmc = raw(&EL3_SPMC)?;
     let payload = raw(&PAYLOAD)?;
     let remote_firmware = build(workspace, toolchain, &REMOTE_FIRMWARE)?.elf;
+    let remote_firmware_m4 = build(workspace, toolchain, &REMOTE_FIRMWARE_M4)?.elf;
     raw(&BOOT_ROM)?;
     let boot_rom = output.join(format!("{}.bin", BOOT_ROM.package));
-    Ok(Images { partition, el3_spmc, payload, remote_firmware, boot_rom })
+    Ok(Images { partition, el3_spmc, payload, remote_firmware, remote_firmware_m4, boot_rom })
 }
 
 /// Builds one program.

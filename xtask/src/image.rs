@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 /// The raw image may have this many bytes.
 const RAW_LIMIT: u64 = 192 << 10;
-/// The partition may use this many bytes of RAM, image included: 512 KiB, and 4 KiB for its one execution context.
-const RAM_LIMIT: u64 = (512 + 4) << 10;
+/// The partition may use this many bytes of RAM, image included: 512 KiB, and 4 KiB for each of 8 execution contexts.
+const RAM_LIMIT: u64 = (512 + 4 * 8) << 10;
 
 /// What the image command takes from the command line.
 #[derive(Clone, Debug, clap::Args)]
@@ -66,13 +66,15 @@ impl Sizes {
     fn from_layout(layout: &Layout, raw: u64) -> Result<Self> {
         let main_stack = layout.between("__stack_bottom", "__stack_top")?;
         let exception_stack = layout.between("__exception_stack_bottom", "__exception_stack_top")?;
+        let context_stacks = layout.between("__contexts_start", "__contexts_end")? / 2;
         let mut parts = vec![
             ("text", layout.section(".text")),
             ("rodata", layout.between("__text_end", "__rodata_end")?),
             ("data", layout.section(".data")),
             ("page tables, buffers (zeroed)", layout.between("__bss_start", "__bss_end")?),
-            ("main stack", main_stack),
-            ("exception stack", exception_stack),
+            ("service's stack", main_stack),
+            ("stack of the end", exception_stack),
+            ("execution contexts' stacks", context_stacks),
             ("heap", layout.between("__heap_start", "__heap_end")?),
         ];
         let ram = layout.between("__image_start", "__ram_end")?;
@@ -171,6 +173,6 @@ mod tests {
         let sizes = |raw, ram| Sizes { parts: Vec::new(), raw, ram };
         assert_eq!(sizes(RAW_LIMIT, RAM_LIMIT).excess(), None);
         assert!(sizes(RAW_LIMIT + 1, 0).excess().is_some_and(|text| text.contains("raw image 196609")));
-        assert!(sizes(0, RAM_LIMIT + 1).excess().is_some_and(|text| text.contains("RAM 528385")));
+        assert!(sizes(0, RAM_LIMIT + 1).excess().is_some_and(|text| text.contains("RAM 557057")));
     }
 }

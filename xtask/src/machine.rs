@@ -1,4 +1,4 @@
-//! One run of the emulated machine: the application core with its secure flash, and the remote core behind the window.
+//! One run of the emulated machine: the application core with its secure flash, and the remote cores behind the window.
 use crate::console::Line;
 use crate::firmware::Images;
 use crate::manifest::{self, Key};
@@ -9,7 +9,7 @@ use crate::process::{self, Stream};
 use crate::window;
 use crate::workspace::{RunDirectory, Workspace};
 use anyhow::{Context, Result};
-use remote_core_supervisor::{Config, ControlWord, Report, Supervisor, WINDOW, WINDOW_BYTES};
+use remote_core_supervisor::{Config, ControlWord, Core, Report, Supervisor, WINDOW, WINDOW_BYTES};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 /// Board that this machine is: names the manifest.
 const BOARD: &str = "qemu";
 const EMULATOR: &str = "qemu-system-aarch64";
+/// CPUs, as many as the manifest has execution contexts.
+const PROCESSORS: u32 = 4;
 const PAYLOAD_ADDRESS: u64 = 0x6000_0000;
 
 /// What runs below the partition and the payload.
@@ -37,6 +39,8 @@ pub struct Run<'a> {
     pub keys: &'a [Key],
     /// Further properties of the manifest's node `remoteproc`, devicetree source.
     pub properties: &'a str,
+    /// The partition has one execution context, whatever its manifest says, instead of one for each CPU.
+    pub one_context: bool,
     /// What the payload does.
     pub parameters: &'a Parameters,
     /// What the window holds before anybody writes it.
@@ -52,12 +56,22 @@ pub struct Outcome {
     pub console: String,
     /// Everything wrong with the run itself, whatever the payload says: no end in order, violations of FF-A's rules.
     pub problems: Vec<String>,
-    /// What the remote core did.
+    /// What the Cortex-M33 did.
     pub remote: Report,
-    /// Device address of the last boot, as the control page holds it.
-    pub boot_address: u32,
+    /// What the Cortex-M4 did.
+    pub remote_m4: Report,
+    /// Device address of each core's last boot, as its control page holds it; by the processor's id.
+    pub boot_addresses: [u32; 2],
     /// From the emulator's start to its end.
     pub elapsed: Duration,
+}
+
+impl Outcome {
+    /// How often a processor was released from reset, and where it was started last: a device address. By the processor's id.
+    pub fn starts(&self, processor: u32) -> (u32, u32) {
+        let [m33, m4] = self.boot_addresses;
+        if processor == 0 { (self.remote.releases, m33) } else { (self.remote_m4.releases, m4) }
+    }
 }
 
 /// How the machine's time passes.
@@ -95,7 +109,7 @@ pub fn run_by_clock(
     mut on_line: impl FnMut(&str, &Line),
 ) -> Result<Outcome> {
     let directory = RunDirectory::create(workspace)?;
-    let blob = manifest::compile(workspace, &directory, BOARD, run.keys, run.properties)?;
+    let blob = manifest::compile(workspace, &directory, BOARD, run.keys, run.properties, run.one_context)?;
     let packed = package::pack(&blob, &images.partition)?;
     let payload = directory.write("payload.bin", &images.payload)?;
     let flash = match run.firmware {
@@ -108,7 +122,9 @@ pub fn run_by_clock(
     window::create(&window, run.fill)?;
 
     let mut command = process::command(EMULATOR);
-    describe_machine(&mut command, run.firmware, &flash, &window);
+    // Instructions are counted on all CPUs together: one, so that what is counted is the client's wait.
+    let processors = if clock == Clock::Instructions { 1 } else { PROCESSORS };
+    describe_machine(&mut command, run.firmware, processors, &flash, &window);
     if clock == Clock::Instructions {
         command.args(["-icount", "shift=0,sleep=off"]);
     }
@@ -121,9 +137,13 @@ pub fn run_by_clock(
         load(&mut command, &file.path, file.address);
     }
 
-    let configuration = Config::new(&window, &images.boot_rom, directory.path().join("remote-core.log"));
-    let supervisor =
-        Supervisor::start(configuration).context("the remote core's supervisor does not start")?;
+    let log = |name: &str| directory.path().join(name);
+    let supervise = |configuration: Config| {
+        let core = configuration.core;
+        Supervisor::start(configuration).with_context(|| format!("the {core:?}'s supervisor does not start"))
+    };
+    let m33 = supervise(Config::new(&window, &images.boot_rom, log("cortex-m33.log")))?;
+    let m4 = supervise(Config::cortex_m4(&window, log("cortex-m4.log")))?;
     let begun = Instant::now();
     let (mut lines, mut console) = (Vec::new(), String::new());
     let mut panicked = false;
@@ -143,7 +163,7 @@ pub fn run_by_clock(
         Ok(())
     });
     let elapsed = begun.elapsed();
-    let remote = supervisor.finish();
+    let (remote, remote_m4) = (m33.finish(), m4.finish());
     process::check_interrupt()?;
 
     let mut problems = match run.firmware {
@@ -157,12 +177,17 @@ pub fn run_by_clock(
         Ok(status) => problems.push(format!("the emulator ended with {status}")),
         Err(error) => problems.push(format!("{error:#} (limit {} s)", run.limit.as_secs())),
     }
-    problems.extend(remote.failures.iter().map(|failure| format!("remote core: {failure}")));
-    if window::control_word(&window, ControlWord::Releases)? != remote.releases {
-        problems.push("the control page and the supervisor disagree about the number of releases".to_owned());
+    for (core, report) in [(Core::CortexM33, &remote), (Core::CortexM4, &remote_m4)] {
+        problems.extend(report.failures.iter().map(|failure| format!("{core:?}: {failure}")));
+        if window::control_word(&window, core, ControlWord::Releases)? != report.releases {
+            problems.push(format!(
+                "the control page and the supervisor of the {core:?} disagree about the number of releases"
+            ));
+        }
     }
-    let boot_address = window::control_word(&window, ControlWord::BootAddress)?;
-    Ok(Outcome { console, problems, remote, boot_address, elapsed })
+    let boot_address = |core| window::control_word(&window, core, ControlWord::BootAddress);
+    let boot_addresses = [boot_address(Core::CortexM33)?, boot_address(Core::CortexM4)?];
+    Ok(Outcome { console, problems, remote, remote_m4, boot_addresses, elapsed })
 }
 
 /// What the lines of the test bench's EL3 firmware say against the run. They end with a count, so that nothing can be lost.
@@ -179,14 +204,20 @@ fn problems(lines: &[Line]) -> Vec<String> {
     problems
 }
 
-fn describe_machine(command: &mut Command, firmware: &Firmware, flash: &Path, window: &Path) {
+fn describe_machine(
+    command: &mut Command,
+    firmware: &Firmware,
+    processors: u32,
+    flash: &Path,
+    window: &Path,
+) {
     command.args(["-machine", "virt,secure=on,virtualization=on,gic-version=3"]);
     let cpu = match firmware {
         Firmware::Fixture => "max,sme=off,pauth-impdef=on",
         // With this emulator's SVE, Hafnium ends its boot with an undefined instruction.
         Firmware::Prebuilt(_) => "max,sve=off,sme=off,pauth-impdef=on",
     };
-    command.args(["-cpu", cpu, "-smp", "1", "-no-reboot"]);
+    command.args(["-cpu", cpu, "-smp", &processors.to_string(), "-no-reboot"]);
     command.args(["-m", "768M,slots=2,maxmem=4G", "-nic", "none", "-display", "none", "-monitor", "none"]);
     command.arg("-bios").arg(flash);
     let backend = format!(

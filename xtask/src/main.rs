@@ -62,6 +62,8 @@ enum Command {
     Run(run::Options),
     /// Run every check; the last line has the counts
     Test(test::Options),
+    /// Do the same thing very often, and see that nothing gathers: messages, starts, loads that end early; long
+    Soak(test::soak::Options),
     /// Write the pages of the documentation that are generated from the code
     Docs(docs::Options),
     /// Show the sizes of the partition's image beside their limits
@@ -106,7 +108,8 @@ fn run(command: &Command) -> Result<u8> {
                 ("partition", images.partition.len()),
                 ("EL3 firmware", images.el3_spmc.len()),
                 ("payload", images.payload.len()),
-                ("remote core's firmware (ELF)", images.remote_firmware.len()),
+                ("Cortex-M33's firmware (ELF)", images.remote_firmware.len()),
+                ("Cortex-M4's firmware (ELF)", images.remote_firmware_m4.len()),
             ] {
                 println!("{name}: {size} bytes");
             }
@@ -116,6 +119,7 @@ fn run(command: &Command) -> Result<u8> {
         Command::Demo(options) => demo::run(options, &machine::Firmware::Fixture),
         Command::Run(options) => run::run(options),
         Command::Test(options) => test::run(options),
+        Command::Soak(options) => test::soak::run(options),
         Command::Docs(options) => docs::run(options),
         Command::Image(options) => image::run(options),
         Command::Fuzz(options) => fuzz::run(options),

@@ -136,24 +136,28 @@ fn render_bytes(text: &mut String, property: &str, bytes: &[u8]) {
     text.push_str("];\n");
 }
 
-/// Compiles the manifest of `board` with these keys, and further properties of the node `remoteproc`, into a devicetree blob.
+/// Compiles the manifest of `board` with these keys, and further properties of the node `remoteproc`, into a devicetree blob; with
+/// one execution context instead of the manifest's number, if that is wanted.
 pub fn compile(
     workspace: &Workspace,
     run: &RunDirectory,
     board: &str,
     keys: &[Key],
     properties: &str,
+    one_context: bool,
 ) -> Result<Vec<u8>> {
     if keys.is_empty() || keys.len() > MAX_KEYS {
         bail!("a manifest takes 1 to {MAX_KEYS} keys, not {}", keys.len());
     }
     run.write("keys.dtsi", render_keys(keys).as_bytes())?;
     let source = workspace.root.join(format!("manifest/{board}.dts"));
-    let source = if properties.is_empty() {
+    let source = if properties.is_empty() && !one_context {
         source
     } else {
         // Nodes of the same name are one node.
-        let text = format!("/include/ \"{}\"\n/ {{ remoteproc {{ {properties} }}; }};\n", source.display());
+        let root = if one_context { "execution-ctx-count = <1>; " } else { "" };
+        let text =
+            format!("/include/ \"{}\"\n/ {{ {root}remoteproc {{ {properties} }}; }};\n", source.display());
         run.write("with-properties.dts", text.as_bytes())?
     };
     let blob = fs::read(compile_file(run, board, &source)?)?;

@@ -32,7 +32,13 @@ pub struct Parameters {
 impl Parameters {
     /// Begins with the mode (`demo` or `test`), for processor 0.
     pub fn new(mode: &str) -> Self {
-        Self { lines: vec![format!("mode={mode}"), "processor=0".to_owned()], files: Vec::new(), next: FILES }
+        Self::for_processor(mode, 0)
+    }
+
+    /// The same for the processor with this id.
+    pub fn for_processor(mode: &str, processor: u32) -> Self {
+        let lines = vec![format!("mode={mode}"), format!("processor={processor}")];
+        Self { lines, files: Vec::new(), next: FILES }
     }
 
     /// Adds a line.

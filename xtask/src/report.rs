@@ -136,8 +136,9 @@ impl Report {
         }
     }
 
-    /// The whole demo as JSON.
-    pub fn to_json(&self, ending: &Ending, outcome: &Outcome) -> Value {
+    /// The whole demo of this processor as JSON.
+    pub fn to_json(&self, ending: &Ending, outcome: &Outcome, processor: u32) -> Value {
+        let (releases, boot_address) = outcome.starts(processor);
         let steps: Vec<Value> = self
             .steps
             .iter()
@@ -162,8 +163,9 @@ impl Report {
             "signature": self.signature,
             "progress": self.progress.iter().map(|(done, _)| done).collect::<Vec<_>>(),
             "problems": outcome.problems,
-            "releases": outcome.remote.releases,
-            "boot_address": format!("{:#010x}", outcome.boot_address),
+            "processor": processor,
+            "releases": releases,
+            "boot_address": format!("{boot_address:#010x}"),
             "seconds": outcome.elapsed.as_secs_f64(),
         })
     }

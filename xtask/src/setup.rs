@@ -90,11 +90,9 @@ pub fn ensure_toolchain() -> Result<Toolchain> {
         }
     }
     bail!(
-        "no toolchain for {} and {}:{reasons}\nEither run `rustup target add {} {}`, or install {}.",
-        toolchain::AARCH64,
-        toolchain::THUMB,
-        toolchain::AARCH64,
-        toolchain::THUMB,
+        "no toolchain for {}:{reasons}\nEither run `rustup target add {}`, or install {}.",
+        toolchain::TARGETS.join(", "),
+        toolchain::TARGETS.join(" "),
         DEBIAN_TOOLCHAIN.join(", "),
     )
 }
@@ -118,10 +116,8 @@ pub fn ensure_components() {
 }
 
 fn add_targets() -> Result<()> {
-    let missing: Vec<&str> = [toolchain::AARCH64, toolchain::THUMB]
-        .into_iter()
-        .filter(|target| !toolchain::has_target(target))
-        .collect();
+    let missing: Vec<&str> =
+        toolchain::TARGETS.into_iter().filter(|target| !toolchain::has_target(target)).collect();
     let step = progress::step(format!("installing Rust targets {}", missing.join(" ")));
     let mut command = process::command("rustup");
     command.args(["target", "add"]).args(&missing);

@@ -11,9 +11,14 @@ const PRIVATE_KEY: &str = "tests/vectors/keys/rsa2048.pk8.der";
 /// Public half.
 pub const PUBLIC_KEY: &str = "tests/vectors/keys/rsa2048.pub.pem";
 
-/// Signs the ELF file and returns the container's path.
+/// Signs the Cortex-M33's ELF file and returns the container's path.
 pub fn own_firmware(workspace: &Workspace, elf: &[u8]) -> Result<PathBuf> {
     write(workspace, "remote-core-firmware.sig", &sign(workspace, elf)?)
+}
+
+/// Signs the Cortex-M4's, too.
+pub fn own_firmware_m4(workspace: &Workspace, elf: &[u8]) -> Result<PathBuf> {
+    write(workspace, "remote-core-firmware-m4.sig", &sign(workspace, elf)?)
 }
 
 /// Signs it with this security counter, and returns the container's path.

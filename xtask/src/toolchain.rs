@@ -7,8 +7,12 @@ use std::time::Duration;
 
 /// Target of the partition, the EL3 firmware and the payload.
 pub const AARCH64: &str = "aarch64-unknown-none";
-/// Target of the remote core's programs.
-pub const THUMB: &str = "thumbv8m.main-none-eabi";
+/// Target of the programs of the Cortex-M33.
+pub const CORTEX_M33: &str = "thumbv8m.main-none-eabi";
+/// Target of the Cortex-M4's firmware.
+pub const CORTEX_M4: &str = "thumbv7em-none-eabi";
+/// All targets that have to be there.
+pub const TARGETS: [&str; 3] = [AARCH64, CORTEX_M33, CORTEX_M4];
 
 /// Environment variable that names a toolchain: `rustup` or `debian`; without it xtask takes what is there.
 pub const CHOICE: &str = "XTASK_TOOLCHAIN";
@@ -85,9 +89,9 @@ fn forget_current_toolchain(command: &mut Command) {
     }
 }
 
-/// Finds a toolchain that can build for both targets now, if there is one.
+/// Finds a toolchain that can build for all targets now, if there is one.
 pub fn find(choice: Choice) -> Option<Toolchain> {
-    if choice != Choice::Debian && has_target(AARCH64) && has_target(THUMB) {
+    if choice != Choice::Debian && TARGETS.into_iter().all(has_target) {
         return Some(Toolchain::Current);
     }
     if choice == Choice::Rustup { None } else { debian() }

@@ -39,7 +39,14 @@ const RETRIEVE_SHARED: [u8; 52] = [
 ];
 
 fn retrieve(lent: bool) -> RetrieveRequest {
-    RetrieveRequest { handle: 0x8000_0000_0000_0001, sender: 0, receiver: 0x8001, lent }
+    RetrieveRequest {
+        handle: 0x8000_0000_0000_0001,
+        sender: 0,
+        receiver: 0x8001,
+        tag: 0,
+        lent,
+        writable: false,
+    }
 }
 
 /// A response as an SPMC writes it: the share with handle, the NS attribute and resolved permissions.
@@ -79,6 +86,13 @@ fn retrieve_request_has_the_specified_bytes() {
     lent[4] = 0x10;
     lent[50] = 0x05;
     assert_eq!(buffer[..52], lent);
+
+    let writable = RetrieveRequest { tag: 0x0102_0304_0506_0708, writable: true, ..retrieve(false) };
+    assert_eq!(writable.write(&mut buffer), Ok(80));
+    let mut expected = RETRIEVE_SHARED;
+    expected[16..24].copy_from_slice(&[8, 7, 6, 5, 4, 3, 2, 1]);
+    expected[50] = 0x02;
+    assert_eq!(buffer[..52], expected);
 }
 
 #[test]
@@ -102,6 +116,12 @@ fn response_is_read() {
     assert_eq!(response.attributes, 0x6f);
     assert_ne!(response.attributes & ATTRIBUTE_NON_SECURE, 0);
     assert_eq!((response.permissions, response.flags), (6, 8));
+    assert!(response.is_writable());
+    for permissions in [0, 1, 3, 4, 5] {
+        let mut bytes = bytes;
+        bytes[50] = permissions;
+        assert!(!RetrieveResponse::parse(&bytes).unwrap().is_writable(), "{permissions}");
+    }
     assert_eq!((response.range_count(), response.total_pages()), (2, 0x0102_0308));
     assert!(response.ranges().eq(RANGES));
 }

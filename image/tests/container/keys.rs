@@ -46,6 +46,26 @@ fn keys_are_written_as_der_as_openssl_writes_them() {
     assert!(long.to_der().is_empty());
 }
 
+/// GET_LAST_ERROR and the tool tell where in the container it is.
+#[test]
+fn what_is_wrong_with_a_signature_is_told_with_its_place() {
+    let container = simple().sign();
+    let tlvs = u32::from_le_bytes(container[8..12].try_into().unwrap()) as u64;
+    let signature = 20 + tlvs.next_multiple_of(8);
+    let (own, longer) = (test_key().public(), public_key("rsa4096"));
+    let mut changed = container.clone();
+    changed[signature as usize] ^= 1;
+    let trusted = TrustedKey::new("own", own.as_key());
+    for (container, key, expected) in [
+        (&changed, trusted, "before:SIGNATURE_INVALID"),
+        (&container, trusted.revoked(), "before:KEY_REVOKED"),
+        (&container, TrustedKey::new("longer", longer.as_key()), "before:SIGNATURE_LENGTH"),
+    ] {
+        let Err(refused) = trusting(container, &[key]) else { panic!("it loads, expecting {expected}") };
+        assert_eq!((refused.answer().as_str(), refused.rejection.offset), (expected, Some(signature)));
+    }
+}
+
 #[test]
 fn a_key_known_by_its_hash_comes_with_the_image() {
     for name in ["rsa2048", "p256"] {

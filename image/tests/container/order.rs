@@ -2,7 +2,7 @@
 use crate::board::{BOARD, Driver, Memory, answer, trusted};
 use crate::elf::{File, Part, R};
 use crate::forge::Forge;
-use remoteproc_image::reader::{Progress, Reader};
+use remoteproc_image::reader::{MAX_IMAGES, Progress, Reader};
 use remoteproc_image::software::{Software, SoftwareHasher};
 use remoteproc_refusal::Refusal;
 
@@ -166,6 +166,18 @@ fn the_reader_stays_small() {
     let size = size_of::<Reader<SoftwareHasher>>();
     assert!(size < 28 * 1024, "{size}");
     println!("{size} bytes");
+}
+
+#[test]
+fn as_many_images_load_as_the_limit_says() {
+    let file = |index: u32| File {
+        parts: vec![Part::load(0x8000_0000 + index * 0x1000, R, &[index as u8 + 1; 16])],
+        ..File::default()
+    };
+    let files: Vec<_> = (0..MAX_IMAGES as u32).map(file).collect();
+    assert_eq!(answer(&Forge::new(&files).load()), "load");
+    let one_more = [files, vec![file(MAX_IMAGES as u32)]].concat();
+    assert_eq!(answer(&Forge::new(&one_more).load()), "after:TOO_MANY_IMAGES");
 }
 
 #[test]

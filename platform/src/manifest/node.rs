@@ -109,6 +109,19 @@ impl<'a> Reader<'a> {
         Ok(endpoints)
     }
 
+    /// The same, where a list that is there and names nobody would be read as no list.
+    pub fn some_endpoints<const N: usize>(
+        &self,
+        property: &'static str,
+    ) -> Result<Vec<EndpointId, N>, ManifestError<'a>> {
+        let endpoints = self.endpoints(property)?;
+        if endpoints.is_empty() && self.flag(property) {
+            Err(self.malformed(property))
+        } else {
+            Ok(endpoints)
+        }
+    }
+
     /// A list of at least one physical range.
     pub fn required_ranges(&self, property: &'static str) -> Result<Ranges, ManifestError<'a>> {
         let ranges = self.ranges(property)?;

@@ -208,7 +208,7 @@ impl PaperDriver {
         if does {
             core.state = match (release, core.state) {
                 // It has stopped by itself meanwhile.
-                (true, Observed::Crashed) if !is_new => Observed::Crashed,
+                (true, Observed::Crashed(crash)) if !is_new => Observed::Crashed(crash),
                 (true, _) => Observed::Running,
                 (false, _) => Observed::Held,
             };

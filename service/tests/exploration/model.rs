@@ -9,7 +9,7 @@ use remoteproc_image::target::{Access, BootSecurity, Region};
 use remoteproc_image::write::{OwnedPublicKey, RsaKey};
 use remoteproc_service::configuration::{Board, Processor};
 use remoteproc_service::exploration::{Frozen, View};
-use remoteproc_service::hardware::Observed;
+use remoteproc_service::hardware::{Crash, Observed};
 use remoteproc_service::lifecycle::State;
 use remoteproc_service::{Caller, Guard, Service, Storage};
 use stateright::{Model, Property};
@@ -129,6 +129,7 @@ fn board(processors: usize) -> Board<'static> {
         ])
         .expect("two regions"),
         registers: heapless::Vec::new(),
+        endpoints: heapless::Vec::new(),
         default_boot_address: None,
         boot_security: BootSecurity::RunsNonSecure,
     };
@@ -322,7 +323,9 @@ impl Model for Exploration {
             Action::Asks(client, processor, ask, trouble) => {
                 answer = Some(self.ask(&mut after, client, processor, ask, trouble));
             }
-            Action::Crashes(processor) => after.world.cores[processor].state = Observed::Crashed,
+            Action::Crashes(processor) => {
+                after.world.cores[processor].state = Observed::Crashed(Crash::Watchdog)
+            }
             Action::Settles(processor) => {
                 let core = &mut after.world.cores[processor];
                 core.state = match core.under_way {

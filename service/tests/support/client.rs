@@ -1,6 +1,9 @@
 //! Clients' memory: shares that can be wrong in every way, whose bytes are read once, and which may change at any moment.
 use super::{Record, Seen};
-use remoteproc_service::client_memory::{ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved};
+use remoteproc_service::buffers::MAX_BUFFERS;
+use remoteproc_service::client_memory::{
+    ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved, SharedBuffers,
+};
 use remoteproc_service::jobs::MAX_LOADS;
 use std::collections::BTreeMap;
 
@@ -9,6 +12,8 @@ use std::collections::BTreeMap;
 pub struct Share {
     pub owner: EndpointId,
     pub lent: bool,
+    pub tag: u64,
+    pub read_only: bool,
     pub retrieved: Retrieved,
     pub bytes: Vec<u8>,
     /// What the retrieve answers instead.
@@ -17,11 +22,14 @@ pub struct Share {
     pub map_error: Option<MemoryError>,
     /// Reading a byte at or after this offset aborts.
     pub aborts_at: Option<u64>,
+    /// Writing aborts.
+    pub write_aborts: bool,
 }
 
 struct Held {
     handle: u64,
     mapped: bool,
+    writable: bool,
     read: Vec<bool>,
 }
 
@@ -55,14 +63,26 @@ impl FakeClient {
         let share = Share {
             owner,
             lent: false,
+            tag: 0,
+            read_only: false,
             retrieved,
             bytes,
             retrieve_error: None,
             map_error: None,
             aborts_at: None,
+            write_aborts: false,
         };
         self.shares.insert(handle, share);
         self.shares.get_mut(&handle).unwrap()
+    }
+
+    /// What a client writes into its own memory: those bytes may be read again.
+    pub fn fill(&mut self, handle: u64, offset: usize, bytes: &[u8]) {
+        let range = offset..offset + bytes.len();
+        self.shares.get_mut(&handle).unwrap().bytes[range.clone()].copy_from_slice(bytes);
+        if let Some(held) = self.held.iter_mut().find(|held| held.handle == handle) {
+            held.read[range].fill(false);
+        }
     }
 
     fn find(&mut self, handle: u64) -> &mut Held {
@@ -76,7 +96,8 @@ impl ClientMemory for FakeClient {
         if self.held.iter().any(|held| held.handle == handle) {
             return Err(MemoryError::InUse);
         }
-        assert!(self.held.len() < MAX_LOADS, "one handle for each load");
+        let loads = self.held.iter().filter(|held| !held.writable).count();
+        assert!(loads < MAX_LOADS, "one handle for each load");
         let share = self.shares.get(&handle).ok_or(MemoryError::UnknownHandle)?;
         if share.owner != owner || share.lent != lent {
             return Err(MemoryError::UnknownHandle);
@@ -84,7 +105,7 @@ impl ClientMemory for FakeClient {
         if let Some(error) = share.retrieve_error {
             return Err(error);
         }
-        self.held.push(Held { handle, mapped: false, read: vec![false; share.bytes.len()] });
+        self.held.push(Held { handle, mapped: false, writable: false, read: vec![false; share.bytes.len()] });
         Ok(share.retrieved.clone())
     }
 
@@ -126,5 +147,37 @@ impl ClientMemory for FakeClient {
 
     fn held(&self) -> usize {
         self.held.len()
+    }
+}
+
+impl SharedBuffers for FakeClient {
+    fn retrieve_buffer(
+        &mut self,
+        owner: EndpointId,
+        handle: u64,
+        tag: u64,
+    ) -> Result<Retrieved, MemoryError> {
+        let share = self.shares.get(&handle).ok_or(MemoryError::UnknownHandle)?;
+        if share.tag != tag || share.read_only {
+            return Err(MemoryError::UnknownHandle);
+        }
+        let buffers = self.held.iter().filter(|held| held.writable).count();
+        assert!(buffers < MAX_BUFFERS, "more buffers than there is room for");
+        let retrieved = self.retrieve(owner, handle, false)?;
+        self.find(handle).writable = true;
+        Ok(retrieved)
+    }
+
+    fn write(&mut self, handle: u64, offset: u64, bytes: &[u8]) -> Result<(), MemoryError> {
+        self.seen.borrow_mut().push(Seen::ClientWrite(handle, offset, bytes.len()));
+        let held = self.find(handle);
+        assert!(held.mapped && held.writable, "written without leave");
+        let share = self.shares.get_mut(&handle).unwrap();
+        if share.write_aborts {
+            return Err(MemoryError::Abort);
+        }
+        let start = offset as usize;
+        share.bytes[start..start + bytes.len()].copy_from_slice(bytes);
+        Ok(())
     }
 }

@@ -5,8 +5,8 @@ use remoteproc_image::software::{Software, SoftwareDecryption, SoftwareHasher};
 use remoteproc_image::target::Region;
 use remoteproc_service::configuration::Board;
 use remoteproc_service::hardware::{
-    Boot, DriverError, DriverProgress, Isolation, Machine, Observed, ProcessorDriver, RemoteMemory,
-    SecurityCounter,
+    Boot, Crash, DriverError, DriverProgress, Isolation, Machine, Notifier, NotifyError, Observed,
+    ProcessorDriver, RemoteMemory, SecurityCounter,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -157,6 +157,8 @@ pub struct FakeDriver {
     pub counter_stuck: bool,
     /// Every release so far.
     pub releases: Vec<Boot>,
+    /// The next release ends at once.
+    pub crash_at_release: Option<Crash>,
     doors: Doors,
     dirty: Rc<Cell<bool>>,
     failure: Failure,
@@ -166,7 +168,12 @@ pub struct FakeDriver {
 impl FakeDriver {
     pub fn crash(&mut self) {
         assert_eq!(self.state, Observed::Running);
-        self.state = Observed::Crashed;
+        self.state = Observed::Crashed(Crash::Unknown);
+    }
+
+    pub fn crash_of(&mut self, crash: Crash) {
+        self.crash();
+        self.state = Observed::Crashed(crash);
     }
 
     /// From now on an order says Pending this often before it is carried out.
@@ -189,7 +196,11 @@ impl FakeDriver {
             return Ok(DriverProgress::Pending);
         }
         self.under_way = None;
-        self.state = if release { Observed::Running } else { Observed::Held };
+        self.state = match (release, self.crash_at_release.take_if(|_| release)) {
+            (true, Some(crash)) => Observed::Crashed(crash),
+            (true, None) => Observed::Running,
+            (false, _) => Observed::Held,
+        };
         Ok(DriverProgress::Done)
     }
 }
@@ -274,7 +285,28 @@ impl Provider for FakeCrypto {
     }
 }
 
+/// Notifications that were signaled.
+#[derive(Default)]
+pub struct FakeNotifier {
+    /// Endpoint and notification, in order.
+    pub signaled: Vec<(u16, u8)>,
+    /// The SPMC refuses.
+    pub refuses: bool,
+}
+
+impl Notifier for FakeNotifier {
+    fn notify(&mut self, endpoint: u16, notification: u8) -> Result<(), NotifyError> {
+        if self.refuses {
+            return Err(NotifyError);
+        }
+        self.signaled.push((endpoint, notification));
+        Ok(())
+    }
+}
+
 pub struct FakeMachine {
+    /// `None`: the SPMC has no notifications.
+    pub notifier: Option<FakeNotifier>,
     pub crypto: FakeCrypto,
     pub memory: FakeMemory,
     pub drivers: Vec<FakeDriver>,
@@ -299,12 +331,14 @@ impl FakeMachine {
             counter: SecurityCounter { value: 0, most: 1000 },
             counter_stuck: false,
             releases: Vec::new(),
+            crash_at_release: None,
             doors: doors.clone(),
             dirty: dirty.clone(),
             failure: failure.clone(),
             seen: seen.clone(),
         };
         Self {
+            notifier: Some(FakeNotifier::default()),
             crypto: FakeCrypto::default(),
             drivers: (0..board.processors.len()).map(driver).collect(),
             memory: FakeMemory {
@@ -348,5 +382,9 @@ impl Machine for FakeMachine {
 
     fn milliseconds(&self) -> u64 {
         self.now
+    }
+
+    fn notifier(&mut self) -> Option<&mut dyn Notifier> {
+        self.notifier.as_mut().map(|notifier| notifier as &mut dyn Notifier)
     }
 }

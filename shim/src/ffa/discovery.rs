@@ -1,9 +1,9 @@
-//! Finding the service: version, ids, and the partition behind the service's UUID (DEN0077, section 13 "Setup and discovery").
+//! Finding the service: version, ids, and the partitions behind a UUID (DEN0077, section 13 "Setup and discovery").
 use super::VERSION;
 use super::error::{Error, Status};
 use super::transport::{BufferPair, FfaTransport, Registers, call, function_of, low, registers};
 use arm_ffa::{FuncId, UuidHelper, Version};
-use remoteproc_abi::SERVICE_UUID;
+use remoteproc_abi::{SERVICE_UUID, ts_rpc};
 
 /// Partition property: takes direct requests.
 pub const PROPERTY_RECEIVES_DIRECT_REQUESTS: u32 = 1 << 0;
@@ -42,11 +42,40 @@ impl Service {
     pub fn takes_second_family(self) -> bool {
         self.properties & PROPERTY_RECEIVES_DIRECT_REQUESTS_2 != 0
     }
+}
 
-    /// Tells whether it takes the 64-bit direct requests that this client sends.
-    fn usable(self) -> bool {
+/// What is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Search {
+    /// In the registers of FFA_PARTITION_INFO_GET.
+    uuid: [u32; 4],
+    /// Properties that a partition has to have.
+    needed: u32,
+    /// So many that fit are left out.
+    skip: usize,
+}
+
+impl Search {
+    /// For door D, which takes 64-bit requests.
+    pub(super) fn door_d() -> Self {
         let needed = PROPERTY_RECEIVES_DIRECT_REQUESTS | PROPERTY_AARCH64;
-        self.properties & needed == needed
+        Self { uuid: UuidHelper::to_u32_regs(SERVICE_UUID), needed, skip: 0 }
+    }
+
+    /// For the partition with this number among those that speak TS-RPC.
+    pub(super) fn ts_rpc(number: usize) -> Self {
+        let needed = PROPERTY_RECEIVES_DIRECT_REQUESTS;
+        Self { uuid: UuidHelper::to_u32_regs(ts_rpc::UUID), needed, skip: number }
+    }
+
+    /// Tells whether this is it.
+    fn hits(&mut self, service: Service) -> bool {
+        if service.properties & self.needed != self.needed {
+            return false;
+        }
+        let hit = self.skip == 0;
+        self.skip = self.skip.saturating_sub(1);
+        hit
     }
 }
 
@@ -71,19 +100,19 @@ pub(super) fn id<T: FfaTransport>(transport: &mut T, function: FuncId) -> Result
 pub(super) fn find_service<T: FfaTransport, B: BufferPair>(
     transport: &mut T,
     buffers: &B,
+    search: Search,
 ) -> Result<Service, Error> {
-    match find_by_registers(transport) {
-        Err(Error::Call { status: Status::NOT_SUPPORTED, .. }) => find_by_buffer(transport, buffers),
+    match find_by_registers(transport, search) {
+        Err(Error::Call { status: Status::NOT_SUPPORTED, .. }) => find_by_buffer(transport, buffers, search),
         Err(Error::Call { status: Status::INVALID_PARAMETERS, .. }) => Err(Error::NoService),
         other => other,
     }
 }
 
 /// FFA_PARTITION_INFO_GET_REGS, in as many calls as it takes.
-fn find_by_registers<T: FfaTransport>(transport: &mut T) -> Result<Service, Error> {
+fn find_by_registers<T: FfaTransport>(transport: &mut T, mut search: Search) -> Result<Service, Error> {
     let function = FuncId::PartitionInfoGetRegs;
-    let uuid = UuidHelper::to_u32_regs(SERVICE_UUID).map(u64::from);
-    let [uuid0, uuid1, uuid2, uuid3] = uuid;
+    let [uuid0, uuid1, uuid2, uuid3] = search.uuid.map(u64::from);
     let mut next = 0u16;
     let mut tag = 0u16;
     for _ in 0..MAX_PARTITIONS {
@@ -97,7 +126,8 @@ fn find_by_registers<T: FfaTransport>(transport: &mut T) -> Result<Service, Erro
             return Err(bad);
         }
         let count = usize::from(current - next).saturating_add(1);
-        if let Some(service) = heads(&answer, words, count).ok_or(bad)?.find(|service| service.usable()) {
+        if let Some(service) = heads(&answer, words, count).ok_or(bad)?.find(|service| search.hits(*service))
+        {
             return Ok(service);
         }
         if current == last {
@@ -117,14 +147,18 @@ fn heads(answer: &Registers, words: usize, count: usize) -> Option<impl Iterator
 }
 
 /// FFA_PARTITION_INFO_GET. The size of a descriptor is the answer's, not this version's.
-fn find_by_buffer<T: FfaTransport, B: BufferPair>(transport: &mut T, buffers: &B) -> Result<Service, Error> {
+fn find_by_buffer<T: FfaTransport, B: BufferPair>(
+    transport: &mut T,
+    buffers: &B,
+    search: Search,
+) -> Result<Service, Error> {
     let function = FuncId::PartitionInfoGet;
-    let [uuid0, uuid1, uuid2, uuid3] = UuidHelper::to_u32_regs(SERVICE_UUID).map(u64::from);
+    let [uuid0, uuid1, uuid2, uuid3] = search.uuid.map(u64::from);
     let answer = match call(transport, function, &[uuid0, uuid1, uuid2, uuid3, 0]) {
         Err(Error::Call { status: Status::INVALID_PARAMETERS, .. }) => return Err(Error::NoService),
         other => other?,
     };
-    let found = search(buffers, low(answer[2]), low(answer[3]));
+    let found = find_in_buffer(buffers, search, low(answer[2]), low(answer[3]));
     // The RX buffer is this client's until it gives it back, whatever was in it.
     call(transport, FuncId::RxRelease, &[])?;
     match found? {
@@ -134,7 +168,12 @@ fn find_by_buffer<T: FfaTransport, B: BufferPair>(transport: &mut T, buffers: &B
 }
 
 /// Looks for a usable partition among `count` descriptors of `size` bytes in the RX buffer.
-fn search<B: BufferPair>(buffers: &B, count: u32, size: u32) -> Result<Option<Service>, Error> {
+fn find_in_buffer<B: BufferPair>(
+    buffers: &B,
+    mut search: Search,
+    count: u32,
+    size: u32,
+) -> Result<Option<Service>, Error> {
     let (count, size) = (count as usize, size as usize);
     if size < DESCRIPTOR_HEAD {
         return Err(Error::Answer { function: FuncId::PartitionInfoGet, answer: FuncId::Success32.into() });
@@ -146,7 +185,7 @@ fn search<B: BufferPair>(buffers: &B, count: u32, size: u32) -> Result<Option<Se
             return Err(Error::Buffer);
         }
         let service = Service::from_head(u64::from_le_bytes(head));
-        if service.usable() {
+        if search.hits(service) {
             return Ok(Some(service));
         }
     }

@@ -2,6 +2,7 @@
 use arm_ffa::{FfaError, FuncId};
 use core::fmt;
 use remoteproc_abi::memory_descriptor::DescriptorError;
+use remoteproc_abi::ts_rpc;
 
 /// The status of an FFA_ERROR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +79,27 @@ pub enum Error {
     /// The descriptor of a share can't be written.
     #[error("the descriptor of the share: {0}")]
     Descriptor(#[from] DescriptorError),
-    /// A buffer of the RX/TX pair is smaller than what goes in or out.
-    #[error("the RX/TX buffers are too small")]
+    /// A buffer of the RX/TX pair, or the one shared with door T, is smaller than what goes in or out.
+    #[error("a buffer is too small")]
     Buffer,
+    /// A call of door T was answered with this RPC status.
+    #[error("door T answered {}", RpcStatus(*.0))]
+    Rpc(i32),
+    /// A call of door T was answered with this in w3 to w7.
+    #[error("door T answered {0:x?}, against the ABI")]
+    RpcAnswer(ts_rpc::Registers),
+}
+
+/// An RPC status as text, whether this version knows it or not.
+struct RpcStatus(i32);
+
+impl fmt::Display for RpcStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match ts_rpc::Status::try_from(self.0) {
+            Ok(known) => write!(formatter, "{} ({})", known.name(), self.0),
+            Err(_) => write!(formatter, "unknown status {}", self.0),
+        }
+    }
 }
 
 /// Returns the specification's name of a call.

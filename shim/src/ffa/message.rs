@@ -3,7 +3,7 @@ use super::error::{Error, Status};
 use super::transport::{FfaTransport, Registers, function_of, low, registers, status_of};
 use super::{Family, Options};
 use arm_ffa::FuncId;
-use remoteproc_abi::{SERVICE_UUID, uuid_registers};
+use remoteproc_abi::{SERVICE_UUID, ts_rpc, uuid_registers};
 
 /// The endpoint and execution context that FFA_RUN has to resume, while a request is begun and not answered.
 pub(super) type Unanswered = Option<u32>;
@@ -17,10 +17,7 @@ pub(super) fn direct_request<T: FfaTransport>(
     partition: u16,
     payload: [u64; 5],
 ) -> Result<[u64; 5], Error> {
-    if let Some(target) = *unanswered {
-        // The partition takes no request before it has answered the one that this client gave up; that answer is nobody's.
-        exchange(transport, unanswered, options, FuncId::Run32, run(target))?;
-    }
+    finish_unanswered(transport, unanswered, options)?;
     let [x3, x4, x5, x6, x7] = payload;
     let parties = u64::from(own_id) << 16 | u64::from(partition);
     let [uuid_low, uuid_high] = uuid_registers(SERVICE_UUID);
@@ -52,6 +49,46 @@ pub(super) fn direct_request<T: FfaTransport>(
         }
         Ok(FuncId::Error32 | FuncId::Error64) => Err(Error::Call { function, status: status_of(&answer) }),
         _ => Err(Error::Answer { function, answer: function_of(&answer) }),
+    }
+}
+
+/// Sends the payload registers of a 32-bit request, w3 to w7, and returns those of the answer.
+pub(super) fn rpc_request<T: FfaTransport>(
+    transport: &mut T,
+    unanswered: &mut Unanswered,
+    options: Options,
+    own_id: u16,
+    partition: u16,
+    payload: ts_rpc::Registers,
+) -> Result<ts_rpc::Registers, Error> {
+    finish_unanswered(transport, unanswered, options)?;
+    let parties = u64::from(own_id) << 16 | u64::from(partition);
+    let [w3, w4, w5, w6, w7] = payload.map(u64::from);
+    let function = FuncId::MsgSendDirectReq32;
+    let request = registers(function, &[parties, 0, w3, w4, w5, w6, w7]);
+    let (function, answer) = exchange(transport, unanswered, options, function, request)?;
+    match FuncId::try_from(function_of(&answer)) {
+        Ok(FuncId::MsgSendDirectResp32) => {
+            let [_, x1, x2, x3, x4, x5, x6, x7, ..] = answer;
+            if u64::from(low(x1)) != u64::from(partition) << 16 | u64::from(own_id) || low(x2) != 0 {
+                return Err(Error::Response { parties: x1, flags: x2 });
+            }
+            Ok([x3, x4, x5, x6, x7].map(low))
+        }
+        Ok(FuncId::Error32 | FuncId::Error64) => Err(Error::Call { function, status: status_of(&answer) }),
+        _ => Err(Error::Answer { function, answer: function_of(&answer) }),
+    }
+}
+
+/// The partition takes no request before it has answered the one that this client gave up; that answer is nobody's.
+fn finish_unanswered<T: FfaTransport>(
+    transport: &mut T,
+    unanswered: &mut Unanswered,
+    options: Options,
+) -> Result<(), Error> {
+    match *unanswered {
+        Some(target) => exchange(transport, unanswered, options, FuncId::Run32, run(target)).map(drop),
+        None => Ok(()),
     }
 }
 

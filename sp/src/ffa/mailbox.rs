@@ -20,7 +20,11 @@ struct Buffer(UnsafeCell<[u8; SIZE]>);
 // SAFETY: only the one `Mailbox` accesses the buffers, through raw pointers, and it is not shared.
 unsafe impl Sync for Buffer {}
 
+// SAFETY: zeroed memory like all of its kind; the linker script only puts what is aligned to pages together.
+#[unsafe(link_section = ".bss.pages")]
 static RX: Buffer = Buffer(UnsafeCell::new([0; SIZE]));
+// SAFETY: as above.
+#[unsafe(link_section = ".bss.pages")]
 static TX: Buffer = Buffer(UnsafeCell::new([0; SIZE]));
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
@@ -59,19 +63,17 @@ impl Mailbox {
         Ok(Self { partition })
     }
 
-    /// FFA_MEM_RETRIEVE_REQ: retrieves memory that `sender` shared or lent. The SPMC's description of it goes to `description`;
-    /// returns its length in bytes.
+    /// FFA_MEM_RETRIEVE_REQ: retrieves memory that somebody shared or lent. The SPMC's description of it goes to `description`; returns
+    /// its length in bytes.
     ///
     /// # Errors
     /// Says why not; then nothing is held.
     pub fn retrieve(
         &mut self,
-        sender: EndpointId,
-        handle: u64,
-        lent: bool,
+        retrieve: RetrieveRequest,
         description: &mut [u8; SIZE],
     ) -> Result<usize, RetrieveError> {
-        let retrieve = RetrieveRequest { handle, sender, receiver: self.partition, lent };
+        let handle = retrieve.handle;
         let length = retrieve.write(description)? as u64;
         self.send(description);
         // Total and fragment length; no buffer of its own, so the descriptor is in the TX buffer.

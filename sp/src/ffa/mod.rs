@@ -85,3 +85,11 @@ pub fn id() -> Result<EndpointId, CallError> {
 pub fn spmc_id() -> Result<EndpointId, CallError> {
     request(FuncId::SpmIdGet, &[], SUCCESS).map(|answer| (answer[2] & 0xFFFF) as EndpointId)
 }
+
+/// FFA_SECONDARY_EP_REGISTER: says where further execution contexts start. Before the first one waits.
+///
+/// # Errors
+/// The SPMC's refusal.
+pub fn register_contexts(entry: u64) -> Result<(), CallError> {
+    request(FuncId::SecondaryEpRegister64, &[entry], SUCCESS).map(drop)
+}

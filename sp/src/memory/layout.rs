@@ -10,6 +10,9 @@ unsafe extern "C" {
     static __stack_top: u8;
     static __exception_stack_bottom: u8;
     static __exception_stack_top: u8;
+    static __context_stacks: u8;
+    static __contexts_start: u8;
+    static __contexts_end: u8;
     static __heap_start: u8;
     static __heap_end: u8;
     static __ram_end: u8;
@@ -44,14 +47,24 @@ pub fn data() -> Range<usize> {
     range!(__rodata_end, __data_end)
 }
 
-/// The stack that the partition runs on.
+/// The stack that the service runs on, and before it the boot.
 pub fn stack() -> Range<usize> {
     range!(__stack_bottom, __stack_top)
 }
 
-/// The stack that exceptions run on.
+/// The stack that the partition ends on.
 pub fn exception_stack() -> Range<usize> {
     range!(__exception_stack_bottom, __exception_stack_top)
+}
+
+/// Virtual addresses of the execution contexts' stacks, each behind its guard page.
+pub fn contexts() -> Range<usize> {
+    range!(__contexts_start, __contexts_end)
+}
+
+/// The RAM of these stacks, one page each.
+pub fn context_stacks() -> usize {
+    (&raw const __context_stacks).addr()
 }
 
 /// The heap.

@@ -6,12 +6,14 @@
 //! | constants | read | secure, write-back |
 //! | variables, stacks, heap | read, write | secure, write-back |
 //! | processors' regions and registers | read, write | normal world, non-cacheable |
-//! | copy window, while copying | read | normal world or secure, write-back |
+//! | execution contexts' stacks | read, write | secure, write-back, not at their physical addresses |
+//! | copy window, while copying | read; into a client's buffer: read, write | normal world or secure, write-back |
 //!
 //! Nothing else is mapped: not the pages around the stacks, not the first page of the address space.
 use super::mmu::{ATTRIBUTES_NON_CACHEABLE, ATTRIBUTES_WRITE_BACK};
 use super::pool::{Pool, WORST_CASE};
 use super::{layout, mmu};
+use crate::contexts::{self, MAX_CONTEXTS};
 use aarch64_paging::descriptor::{El1Attributes, PhysicalAddress};
 use aarch64_paging::paging::{Constraints, El1And0, MemoryRegion, VaRange};
 use aarch64_paging::{MapError, Mapping};
@@ -34,6 +36,7 @@ const CODE: El1Attributes = WRITE_BACK.union(El1Attributes::READ_ONLY).union(El1
 const CONSTANTS: El1Attributes = WRITE_BACK.union(El1Attributes::READ_ONLY).union(NEVER_EXECUTE);
 const VARIABLES: El1Attributes = WRITE_BACK.union(NEVER_EXECUTE);
 const NORMAL_WORLD_CONSTANTS: El1Attributes = CONSTANTS.union(El1Attributes::NS);
+const NORMAL_WORLD_VARIABLES: El1Attributes = VARIABLES.union(El1Attributes::NS);
 const REMOTE: El1Attributes = PRESENT
     .union(ATTRIBUTES_NON_CACHEABLE)
     .union(El1Attributes::INNER_SHAREABLE)
@@ -70,6 +73,8 @@ pub enum World {
     Secure,
     /// The normal world's.
     Normal,
+    /// The normal world's, to be written.
+    NormalToWrite,
 }
 
 /// The translation.
@@ -96,6 +101,12 @@ pub unsafe fn start() -> Result<(), MapFailure> {
     // Gives the window its tables, so that mapping through it never needs any.
     map.identity(layout::window(), CONSTANTS)?;
     map.unmap(layout::window())?;
+    for index in 0..MAX_CONTEXTS {
+        let stack = contexts::stack(index);
+        let physical = PhysicalAddress(layout::context_stacks() + index * stack.len());
+        let region = MemoryRegion::new(stack.start, stack.end);
+        map.mapping.map_range(&region, physical, VARIABLES, Constraints::NO_BLOCK_MAPPINGS)?;
+    }
     // SAFETY: the tables map the code, data and stack in use at their own addresses; the mapping goes into a static that nothing
     // drops.
     unsafe { mmu::enable(map.mapping.root_address()) };
@@ -111,14 +122,14 @@ pub unsafe fn start() -> Result<(), MapFailure> {
 /// Says why not; then nothing has changed.
 pub fn map_remote(range: PhysicalRange) -> Result<(), MapFailure> {
     let addresses = addresses(range)?;
-    let partition = layout::image().start as u64..layout::window().end as u64;
+    let partition = layout::image().start as u64..layout::contexts().end as u64;
     if overlap(range, PhysicalRange { start: partition.start, size: partition.end - partition.start }) {
         return Err(MapFailure::Overlap);
     }
     MAP.lock().as_mut().ok_or(MapFailure::NoTables)?.identity(addresses, REMOTE)
 }
 
-/// Shows a physical range in the copy window, read-only. It may not be longer than the window.
+/// Shows a physical range in the copy window, read-only but for [`World::NormalToWrite`]. It may not be longer than the window.
 ///
 /// # Errors
 /// Says why not; then nothing has changed.
@@ -132,6 +143,7 @@ pub fn show(range: PhysicalRange, world: World) -> Result<(), MapFailure> {
     let attributes = match world {
         World::Secure => CONSTANTS,
         World::Normal => NORMAL_WORLD_CONSTANTS,
+        World::NormalToWrite => NORMAL_WORLD_VARIABLES,
     };
     let region = MemoryRegion::new(window.start, window.start + size);
     let physical = PhysicalAddress(range.start as usize);

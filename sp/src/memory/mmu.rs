@@ -4,6 +4,7 @@ use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, MAIR_EL1, Readable, TCR_EL1, TTBR
 use aarch64_paging::descriptor::{El1Attributes, PhysicalAddress};
 use aarch64_paging::mair::{Mair, MairAttribute, NormalMemory};
 use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Bits of virtual addresses, and most bits of physical ones.
 pub const ADDRESS_BITS: u64 = 48;
@@ -77,6 +78,25 @@ pub unsafe fn enable(root: PhysicalAddress) {
             options(nostack),
         );
     }
+}
+
+/// What the execution contexts that come later switch on: MAIR_EL1, TCR_EL1, TTBR0_EL1, SCTLR_EL1 (`entry.S`). The last one is
+/// zero until they may come. In a cache line of its own, which is read with the MMU off.
+#[repr(align(64))]
+struct Settings([AtomicU64; 4]);
+
+#[unsafe(export_name = "context_settings")]
+static SETTINGS: Settings = Settings([const { AtomicU64::new(0) }; 4]);
+
+/// Lets further execution contexts switch on what this one has.
+pub fn publish() {
+    let values = [MAIR_EL1.get(), TCR_EL1.get(), TTBR0_EL1.get(), SYSTEM_CONTROL];
+    for (place, value) in SETTINGS.0.iter().zip(values) {
+        place.store(value, Ordering::Relaxed);
+    }
+    let address = (&raw const SETTINGS).addr();
+    // SAFETY: cleans a cache line of a static; no value changes.
+    unsafe { asm!("dsb ish", "dc cvac, {}", "dsb sy", in(reg) address, options(nostack, preserves_flags)) };
 }
 
 /// Returns the length of the smallest data cache line, bytes.

@@ -2,6 +2,6 @@
 pub mod foreign;
 pub mod layout;
 pub mod map;
-mod mmu;
+pub mod mmu;
 mod pool;
 pub mod window;

@@ -15,6 +15,8 @@ struct Tables(UnsafeCell<[PageTable<El1Attributes>; TABLES]>);
 // SAFETY: only the one `Pool` hands out pointers into the array, each table once.
 unsafe impl Sync for Tables {}
 
+// SAFETY: zeroed memory like all of its kind; the linker script only puts what is aligned to pages together.
+#[unsafe(link_section = ".bss.pages")]
 static TABLES_MEMORY: Tables = Tables(UnsafeCell::new([const { PageTable::EMPTY }; TABLES]));
 
 /// Hands out the tables.

@@ -33,6 +33,7 @@ pub mod ffa {
     pub const MEM_FRAG_RX: u32 = 0x8400_007a;
     pub const MEM_FRAG_TX: u32 = 0x8400_007b;
     pub const SPM_ID_GET: u32 = 0x8400_0085;
+    pub const SECONDARY_EP_REGISTER: u32 = 0x8400_0087;
     pub const CONSOLE_LOG: u32 = 0x8400_008a;
     pub const PARTITION_INFO_GET_REGS: u32 = 0x8400_008b;
     pub const MSG_SEND_DIRECT_REQ2: u32 = 0x8400_008d;
@@ -45,6 +46,9 @@ pub mod psci {
     pub const FIRST: u32 = 0x8400_0000;
     pub const LAST: u32 = 0x8400_001f;
     pub const VERSION: u32 = 0x8400_0000;
+    pub const CPU_OFF: u32 = 0x8400_0002;
+    pub const CPU_ON: u32 = 0x8400_0003;
+    pub const AFFINITY_INFO: u32 = 0x8400_0004;
     pub const SYSTEM_OFF: u32 = 0x8400_0008;
     pub const SYSTEM_RESET: u32 = 0x8400_0009;
     pub const FEATURES: u32 = 0x8400_000a;

@@ -7,9 +7,12 @@ use dtoolkit::{Node, Property};
 use heapless::Vec;
 
 use crate::memory_map::{DEVICES, NORMAL_MEMORY, PAGE_SIZE, PARTITION_MEMORY, Range};
+use crate::spmc::MAXIMUM_PROCESSORS;
 
 /// Highest FF-A version spoken here.
 pub const VERSION: u32 = 0x0001_0002;
+/// Power management message: CPU_OFF.
+pub const POWER_OFF_MESSAGE: u32 = 1;
 /// Memory region or device region may be read.
 pub const READ: u32 = 1;
 /// Memory region or device region may be written.
@@ -57,6 +60,8 @@ pub struct Manifest {
     pub uuids: Vec<[u32; 4], MAXIMUM_UUIDS>,
     /// Number of execution contexts.
     pub contexts: u32,
+    /// Power management messages that it wants.
+    pub power_messages: u32,
     /// Messaging method bits.
     pub messaging: u32,
     /// What a non-secure interrupt does.
@@ -127,8 +132,8 @@ impl Manifest {
         }
         let uuids = uuids(&root)?;
         let contexts = mandatory(&root, "execution-ctx-count")?;
-        if contexts != 1 && contexts != processors {
-            return Err(wrong("execution-ctx-count", "is neither 1 nor the number of CPUs"));
+        if contexts != 1 && !(processors..=MAXIMUM_PROCESSORS as u32).contains(&contexts) {
+            return Err(wrong("execution-ctx-count", "is neither 1 nor enough for the CPUs"));
         }
         if mandatory(&root, "exception-level")? != 2 {
             return Err(wrong("exception-level", "is not 2 (S-EL1)"));
@@ -137,6 +142,7 @@ impl Manifest {
             return Err(wrong("execution-state", "is not 0 (AArch64)"));
         }
         let messaging = messaging(&root, version)?;
+        let power_messages = word(&root, "power-management-messages")?.unwrap_or(0);
         let entry_offset =
             number(&root, "entrypoint-offset")?.ok_or(wrong("entrypoint-offset", "Property not found"))?;
         if word(&root, "xlat-granule")?.is_some_and(|granule| granule != 0) {
@@ -191,6 +197,7 @@ impl Manifest {
             version,
             uuids,
             contexts,
+            power_messages,
             messaging,
             interrupts: action,
             load_address,

@@ -116,9 +116,8 @@ impl ShareTable {
             return Err(if is_normal_world(header.sender) { refusal.provoked() } else { refusal });
         }
         if header.tag != share.header.tag {
-            // This project's clients share with tag 0, and the partition retrieves with it; another tag is the client's.
-            let refusal = Refusal::invalid("retrieve-tag", "the tag is not the sender's");
-            return Err(if header.tag == 0 { refusal.provoked() } else { refusal });
+            // The partition retrieves with tag 0 or, over door T, with the one that the client names: another one is the client's doing.
+            return Err(Refusal::invalid("retrieve-tag", "the tag is not the sender's").provoked());
         }
         if entry.receiver != caller || share.entry.receiver != caller {
             return Err(Refusal::invalid(

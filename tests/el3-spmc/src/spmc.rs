@@ -1,12 +1,13 @@
 //! The SPMC: takes every SMC of both worlds, checks it, answers it or changes worlds.
 //!
 //! It is SPMD (forwarder of the normal world) and SPMC (of the one partition) in one. State is kept for each endpoint
-//! and each execution context, so that more of either can come; today there is one CPU and one partition. The normal
-//! world is a hypervisor, which speaks for itself and for its virtual machines.
+//! and each execution context. A partition with one context runs on whichever CPU calls it; one with several has a context for
+//! each CPU, which stays there. The normal world is a hypervisor, which speaks for itself and for its virtual machines.
 mod mappings;
 mod memory;
 mod message;
 mod preemption;
+mod processors;
 mod setup;
 
 use core::fmt;
@@ -19,7 +20,10 @@ use crate::function::{SMC64, architecture, ffa, fixture, psci};
 use crate::machine::{Machine, World, violate};
 use crate::manifest::Manifest;
 use crate::share_table::ShareTable;
+use crate::stage_one::TranslationRegisters;
 use preemption::Preemptions;
+use processors::Power;
+pub use processors::Start;
 
 /// Endpoint id of the normal world's hypervisor or OS.
 pub const NORMAL_WORLD_ID: u16 = 0;
@@ -29,8 +33,8 @@ const SECURE_ID: u16 = 1 << 15;
 pub const PARTITION_ID: u16 = 0x8001;
 /// Endpoint id of this SPMC.
 pub const SPMC_ID: u16 = 0x8000;
-/// CPUs served, and execution contexts of the partition.
-pub const PROCESSORS: usize = 1;
+/// CPUs served, and execution contexts of the partition, at most.
+pub const MAXIMUM_PROCESSORS: usize = 8;
 /// SMCCC 1.2.
 const SMCCC_VERSION: u64 = 0x1_0002;
 /// PSCI 1.1.
@@ -94,6 +98,10 @@ pub enum Outcome {
     Reset,
     /// The partition gave up during its initialization.
     BootFailed,
+    /// The caller goes on with this answer, and the CPU of this index is woken: see [`Spmc::started`].
+    Wake(usize, Answer),
+    /// The calling CPU is off from now on, until it is woken.
+    ProcessorOff,
 }
 
 /// One SMC.
@@ -157,6 +165,10 @@ struct Endpoint {
 /// State of one execution context of the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ContextState {
+    /// Its CPU is off.
+    Off,
+    /// Has been told that its CPU goes off.
+    PoweringDown,
     /// Before its first FFA_MSG_WAIT.
     Initializing,
     /// In FFA_MSG_WAIT or after a direct response.
@@ -177,8 +189,16 @@ pub struct Spmc<'s> {
     fragments: &'s mut Fragments,
     normal: Endpoint,
     partition: Endpoint,
-    contexts: [ContextState; PROCESSORS],
-    log: ConsoleLog,
+    contexts: [ContextState; MAXIMUM_PROCESSORS],
+    /// Of each execution context, so that lines that are printed at the same time stay whole.
+    logs: [ConsoleLog; MAXIMUM_PROCESSORS],
+    power: [Power; MAXIMUM_PROCESSORS],
+    /// CPUs of the machine.
+    processors: usize,
+    /// Where the partition's further contexts start, if it has said so.
+    secondary_entry: Option<u64>,
+    /// The partition's, when it was last looked at.
+    translation: TranslationRegisters,
     lenient_addresses: bool,
     ns_attribute_clear: bool,
     any_uuid: bool,
@@ -189,16 +209,29 @@ pub struct Spmc<'s> {
 }
 
 impl<'s> Spmc<'s> {
-    /// An SPMC for the partition with this manifest, which is about to be entered.
-    pub fn new(manifest: Manifest, shares: &'s mut ShareTable, fragments: &'s mut Fragments) -> Self {
+    /// An SPMC for the partition with this manifest, which is about to be entered on the first of so many CPUs.
+    pub fn new(
+        manifest: Manifest,
+        processors: usize,
+        shares: &'s mut ShareTable,
+        fragments: &'s mut Fragments,
+    ) -> Self {
+        let mut contexts = [ContextState::Off; MAXIMUM_PROCESSORS];
+        let mut power = [Power::Off; MAXIMUM_PROCESSORS];
+        contexts[0] = ContextState::Initializing;
+        power[0] = Power::On;
         Self {
             manifest,
             shares,
             fragments,
             normal: Endpoint::default(),
             partition: Endpoint::default(),
-            contexts: [ContextState::Initializing; PROCESSORS],
-            log: ConsoleLog::new(),
+            contexts,
+            logs: [const { ConsoleLog::new() }; MAXIMUM_PROCESSORS],
+            power,
+            processors,
+            secondary_entry: None,
+            translation: TranslationRegisters::default(),
             lenient_addresses: false,
             ns_attribute_clear: false,
             any_uuid: false,
@@ -249,7 +282,9 @@ impl<'s> Spmc<'s> {
 
     /// Last lines of a run: what the partition left unprinted, the shares, the verdict.
     pub fn end(&mut self, machine: &mut dyn Machine) {
-        self.log.flush(machine);
+        for log in &mut self.logs {
+            log.flush(machine);
+        }
         let (shared, retrieved) = (self.shares.shared(), self.shares.retrieved());
         machine.firmware_line(format_args!("handles shared={shared} retrieved={retrieved}"));
         let violations = machine.violations();
@@ -270,11 +305,19 @@ impl<'s> Spmc<'s> {
             psci::FEATURES => Outcome::Return(Answer::x0(match call.w(1) {
                 psci::VERSION
                 | psci::FEATURES
+                | psci::CPU_OFF
+                | psci::CPU_ON
+                | CPU_ON_64
+                | psci::AFFINITY_INFO
+                | AFFINITY_INFO_64
                 | psci::SYSTEM_OFF
                 | psci::SYSTEM_RESET
                 | architecture::SMCCC_VERSION => 0,
                 _ => UNKNOWN,
             })),
+            psci::CPU_ON | CPU_ON_64 => self.processor_on(call),
+            psci::CPU_OFF => self.processor_off(call),
+            psci::AFFINITY_INFO | AFFINITY_INFO_64 => Outcome::Return(Answer::x0(self.affinity_info(call))),
             psci::SYSTEM_OFF => Outcome::PowerOff,
             psci::SYSTEM_RESET => Outcome::Reset,
             function => Outcome::Return(Answer::x0(if function & SMC64 != 0 { u64::MAX } else { UNKNOWN })),
@@ -316,6 +359,9 @@ impl<'s> Spmc<'s> {
             (ffa::SPM_ID_GET, _) => Ok(Answer::success(SPMC_ID.into(), 0)),
             (ffa::RXTX_MAP | RXTX_MAP_64, _) => self.map_buffers(call),
             (ffa::RXTX_UNMAP, _) => self.unmap_buffers(call),
+            (ffa::SECONDARY_EP_REGISTER | SECONDARY_EP_REGISTER_64, World::Secure) => {
+                self.register_secondary_entry(call)
+            }
             (ffa::RX_RELEASE, _) => self.release_receive_buffer(call),
             (ffa::PARTITION_INFO_GET, _) => self.partition_information(machine, call),
             (PARTITION_INFO_GET_REGS_64, _) => self.partition_information_registers(call),
@@ -379,6 +425,9 @@ const DIRECT_RESP_32: u32 = ffa::MSG_SEND_DIRECT_RESP;
 const DIRECT_RESP_64: u32 = ffa::MSG_SEND_DIRECT_RESP | SMC64;
 const DIRECT_REQ2_64: u32 = ffa::MSG_SEND_DIRECT_REQ2 | SMC64;
 const DIRECT_RESP2_64: u32 = ffa::MSG_SEND_DIRECT_RESP2 | SMC64;
+const SECONDARY_EP_REGISTER_64: u32 = ffa::SECONDARY_EP_REGISTER | SMC64;
+const CPU_ON_64: u32 = psci::CPU_ON | SMC64;
+const AFFINITY_INFO_64: u32 = psci::AFFINITY_INFO | SMC64;
 const RXTX_MAP_64: u32 = ffa::RXTX_MAP | SMC64;
 const CONSOLE_LOG_64: u32 = ffa::CONSOLE_LOG | SMC64;
 const PARTITION_INFO_GET_REGS_64: u32 = ffa::PARTITION_INFO_GET_REGS | SMC64;

@@ -4,11 +4,13 @@ use crate::framework::{Failure, Outcome, Text};
 use crate::machine::{self, Counts, Strictness};
 use crate::parameters::{File, Parameters};
 use crate::transport::Smc;
-use crate::{expect, expect_eq, failure, memory};
+use crate::{board, expect, expect_eq, failure, memory, processors};
+use core::ops::Range;
 use heapless::Vec;
 use remoteproc_abi::door_d::{Answer, LoadArguments, Request, StopMode};
 use remoteproc_abi::memory_descriptor::{Constituent, write_lend, write_share};
 use remoteproc_abi::result::TeeResult;
+use remoteproc_abi::status::ProcessorState;
 use remoteproc_refusal::{Class, Refusal};
 use remoteproc_shim::ffa::{BufferPair, FfaTee, FfaTransport, Registers, Status};
 use remoteproc_shim::{Error, LoadError, Remoteproc};
@@ -47,6 +49,8 @@ pub struct Context {
     counts: Option<Counts>,
     /// The case has spoken for a virtual machine.
     spoken: bool,
+    /// The case has used another processor than the parameters' one.
+    elsewhere: Option<u32>,
     /// What is shared: by whom, and the handle.
     shared: Vec<(u16, u64), MOST_SHARED>,
     /// The case has made the partition fail: there is nothing to release, and no clean load.
@@ -66,6 +70,7 @@ impl Context {
             violations: 0,
             counts: None,
             spoken: false,
+            elsewhere: None,
             dead: false,
             shared: Vec::new(),
         })
@@ -94,16 +99,23 @@ impl Context {
     /// After a case: the SPMC strict again, the processor released, its memory clear, a clean load works, and no rule was broken.
     pub fn settle(&mut self) -> Outcome {
         machine::set_strictness(Strictness::Strict);
+        processors::switch_all_off()?;
         if self.dead {
             return self.expect_rules_kept();
         }
         // Whatever the case has left to a virtual machine.
         let machines = if self.spoken { &MACHINES[..] } else { &[] };
-        for &endpoint in machines {
-            self.speak_as(endpoint)?;
-            let _ = self.client.stop(StopMode::Forced);
-            let _ = self.client.release();
+        if let Some(processor) = self.elsewhere.take() {
+            self.client.select(processor);
+            self.give_up(machines)?;
+            self.speak_as(HYPERVISOR)?;
+            self.give_up(&[HYPERVISOR])?;
+            let status = self.client.status().map_err(|error| failure!("GET_STATUS: {error}"))?;
+            expect_eq!(status.state, ProcessorState::Offline, "the other processor's state");
+            self.expect_clear()?;
         }
+        self.client.select(self.parameters.processor());
+        self.give_up(machines)?;
         self.client.tee().transport().storm = None;
         self.speak_as(HYPERVISOR)?;
         self.spoken = false;
@@ -123,6 +135,16 @@ impl Context {
             self.client.release().map_err(|error| failure!("release after a clean load: {error}"))?;
         }
         self.expect_rules_kept()
+    }
+
+    /// Stops and releases the processor in the name of each; who does not own it is refused.
+    fn give_up(&mut self, endpoints: &[u16]) -> Outcome {
+        for &endpoint in endpoints {
+            self.speak_as(endpoint)?;
+            let _ = self.client.stop(StopMode::Forced);
+            let _ = self.client.release();
+        }
+        Ok(())
     }
 
     /// Checks that no rule was broken, neither one that the SPMC looks at nor one of the answers'.
@@ -176,6 +198,14 @@ impl Context {
         Ok(())
     }
 
+    /// Speaks of this processor from now on, until the case ends.
+    pub fn select(&mut self, processor: u32) {
+        self.client.select(processor);
+        if processor != self.parameters.processor() {
+            self.elsewhere = Some(processor);
+        }
+    }
+
     /// Returns a container of several MiB.
     pub fn large(&self) -> Outcome<File> {
         self.file("large")
@@ -191,9 +221,14 @@ impl Context {
         self.file("second")
     }
 
-    /// Returns this project's own firmware.
+    /// Returns this project's own firmware for the Cortex-M33.
     pub fn firmware(&self) -> Outcome<File> {
         self.file("firmware")
+    }
+
+    /// Returns this project's own firmware for the Cortex-M4.
+    pub fn firmware_m4(&self) -> Outcome<File> {
+        self.file("firmware-m4")
     }
 
     /// Loads a file through the shim.
@@ -228,7 +263,7 @@ impl Context {
     /// Sends one LOAD_FW for the case's processor; follows IN_PROGRESS to its end.
     pub fn load_handle(&mut self, handle: u64, total: u64, offset: u64) -> Outcome<Answer> {
         let arguments = LoadArguments { handle, total, offset, lent: false, one_call: false };
-        let processor = self.parameters.processor();
+        let processor = self.client.processor();
         for _ in 0..100_000 {
             let answer = self.ask(Request::Load { processor, arguments }.encode())?;
             if answer.tee_result() != Some(TeeResult::InProgress) {
@@ -242,7 +277,7 @@ impl Context {
     /// Sends one LOAD_FW that has to be answered IN_PROGRESS.
     pub fn load_once(&mut self, handle: u64, total: u64, offset: u64) -> Outcome<Answer> {
         let arguments = LoadArguments { handle, total, offset, lent: false, one_call: false };
-        let processor = self.parameters.processor();
+        let processor = self.client.processor();
         let answer = self.ask(Request::Load { processor, arguments }.encode())?;
         expect_eq!(answer.tee_result(), Some(TeeResult::InProgress), "the result");
         expect_eq!(answer.values[1], total, "the bytes in total");
@@ -443,9 +478,16 @@ impl Context {
         self.expect_filled(0)
     }
 
+    /// All memory of the processor that the client speaks of: physical addresses.
+    pub fn processor_memory(&self) -> Outcome<Range<u64>> {
+        let processor = self.client.processor();
+        let board = board::processor(processor).ok_or_else(|| failure!("no processor {processor}"))?;
+        Ok(board.memory.clone())
+    }
+
     /// Checks that every byte of the processor's memory is this one.
     pub fn expect_filled(&mut self, byte: u8) -> Outcome {
-        match memory::first_other(memory::REGIONS, byte) {
+        match memory::first_other(self.processor_memory()?, byte) {
             None => Ok(()),
             Some(address) => Err(failure!(
                 "the memory at {address:#x} is {:#010x}, not {byte:#04x} throughout",

@@ -3,7 +3,7 @@ use crate::buffers::Buffers;
 use crate::observe::{self, Signs};
 use crate::parameters::{File, Parameters, number};
 use crate::transport::Smc;
-use crate::{memory, say};
+use crate::{board, memory, say};
 use core::fmt::Display;
 use remoteproc_abi::SERVICE_UUID;
 use remoteproc_abi::door_d::StopMode;
@@ -61,6 +61,9 @@ fn steps(parameters: &Parameters) -> Step {
     let image = parameters
         .file("image")
         .ok_or_else(|| failed("parameters", "image= is missing or not page aligned memory"))?;
+    let memory = &board::processor(parameters.processor())
+        .ok_or_else(|| failed("parameters", "processor= is none of this board"))?
+        .memory;
     let mut client = connect(parameters)?;
     load(&mut client, image)?;
     let signs = table(&mut client)?;
@@ -71,13 +74,8 @@ fn steps(parameters: &Parameters) -> Step {
     }
     client.release().map_err(|error| failed("release", error))?;
     done!("release", "the processor is given back");
-    match memory::first_other(memory::REGIONS, 0) {
-        None => done!(
-            "clear",
-            "every byte of {:#x} to {:#x} reads zero",
-            memory::REGIONS.start,
-            memory::REGIONS.end - 1
-        ),
+    match memory::first_other(memory.clone(), 0) {
+        None => done!("clear", "every byte of {:#x} to {:#x} reads zero", memory.start, memory.end - 1),
         Some(address) => return Err(failed("clear", format_args!("{address:#x} is not zero"))),
     }
     match client.tee().transport().take_breach() {
@@ -160,7 +158,7 @@ fn table(client: &mut Client) -> Step<Signs> {
         done!("table", "the firmware has no resource table");
         return Ok(Signs::default());
     };
-    let bytes = observe::copy_table(location).ok_or_else(|| {
+    let bytes = observe::copy_table(client.processor(), location).ok_or_else(|| {
         failed(
             "table",
             format_args!(
@@ -177,7 +175,7 @@ fn table(client: &mut Client) -> Step<Signs> {
         count += 1;
     }
     done!("table", "at {:#x}, size {:#x}, {count} entries", location.address, location.size);
-    Ok(observe::signs(&bytes))
+    Ok(observe::signs(client.processor(), &bytes))
 }
 
 /// Starts, watches and stops.

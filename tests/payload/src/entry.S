@@ -28,6 +28,30 @@ payload_entry:
 3:  wfi
     b 3b
 
+    // A further CPU: x0 = its number, which CPU_ON has passed on.
+    .set STACK_SIZE, 0x10000
+    .global processor_entry
+processor_entry:
+    mov x1, #(1 << 31)
+    msr hcr_el2, x1
+    mov x1, #0x33ff
+    msr cptr_el2, x1
+    adrp x1, vectors
+    add x1, x1, :lo12:vectors
+    msr vbar_el2, x1
+    isb
+    adrp x1, processor_stacks
+    add x1, x1, :lo12:processor_stacks
+    mov x2, #STACK_SIZE
+    madd x1, x0, x2, x1
+    add x1, x1, x2
+    mov sp, x1
+    mov x29, xzr
+    mov x30, xzr
+    bl processor_main
+4:  wfi
+    b 4b
+
     // Nothing here is expected to be taken: print and end. The interrupted state is lost, so no register is saved.
     .macro vector number
     .balign 0x80

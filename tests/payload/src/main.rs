@@ -1,6 +1,6 @@
 //! The normal world of the emulated machine, bare metal at NS-EL2: the demo, and the system tests that attack the partition.
 //!
-//! One CPU, no MMU, interrupts masked. Everything it says goes to the console line by line, for a person and for the host's runner.
+//! No MMU, interrupts masked; one CPU, but where a case switches further ones on. Everything it says goes to the console line by line, for a person and for the host's runner.
 #![no_std]
 #![no_main]
 #![allow(
@@ -8,6 +8,7 @@
     reason = "there is no heap to put the text of a failure on, and it travels once"
 )]
 
+mod board;
 mod buffers;
 mod console;
 mod context;
@@ -20,6 +21,7 @@ mod machine;
 mod memory;
 mod observe;
 mod parameters;
+mod processors;
 mod tests;
 mod transport;
 

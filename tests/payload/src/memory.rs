@@ -13,11 +13,11 @@ pub const PARAMETERS_SIZE: usize = 0x4000;
 pub const FILES: Range<u64> = 0x5000_0000..0x5800_0000;
 /// Free RAM, for images that are put together here.
 pub const SCRATCH: Range<u64> = 0x5800_0000..0x6000_0000;
-/// The window shared with the remote core.
+/// The window shared with the remote cores.
 pub const WINDOW: Range<u64> = 0x8000_0000..0x8100_0000;
-/// All regions of the remote processor, which lie side by side in the window.
+/// All regions of the Cortex-M33, which lie side by side in the window.
 pub const REGIONS: Range<u64> = 0x8000_0000..0x80c7_0000;
-/// The control page: the reset line of the remote core.
+/// The Cortex-M33's control page: its reset line.
 pub const CONTROL_PAGE: u64 = 0x80ff_0000;
 /// The word of the control page that has the last order: 1 release, 2 hold.
 pub const ORDER: u64 = CONTROL_PAGE + 0x0c;

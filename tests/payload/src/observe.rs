@@ -1,5 +1,5 @@
 //! Looking at the remote core from the normal world: resource table, trace text, words that move or stand.
-use crate::{machine, memory};
+use crate::{board, machine, memory};
 use heapless::Vec;
 use remoteproc_shim::TableLocation;
 use remoteproc_shim::resource_table::{Entry, ResourceTable};
@@ -21,28 +21,11 @@ pub type Table = Vec<u8, MAX_TABLE>;
 /// The text of a trace buffer.
 pub type Text = Vec<u8, MAX_TRACE>;
 
-/// The processor's regions: device address, physical address, size. The normal world knows its board.
-const REGIONS: [(u64, u64, u64); 4] = [
-    (0x8000_0000, 0x8000_0000, 0x00c0_0000),
-    (0x0000_0000, 0x80c0_0000, 0x0001_0000),
-    (0x1000_0000, 0x80c1_0000, 0x0002_0000),
-    (0x1002_0000, 0x80c3_0000, 0x0004_0000),
-];
-
-/// Translates device addresses to physical ones; `None` outside the processor's regions.
-pub fn physical(device_address: u32, length: u32) -> Option<u64> {
-    let start = u64::from(device_address);
-    let end = start + u64::from(length);
-    REGIONS
-        .iter()
-        .find(|(device, _, size)| *device <= start && end <= device + size)
-        .map(|(device, physical, _)| physical + (start - device))
-}
-
-/// Copies the table out of shared memory; `None` if it lies elsewhere or is too long.
-pub fn copy_table(location: TableLocation) -> Option<Table> {
+/// Copies a processor's table out of shared memory; `None` if it lies elsewhere or is too long.
+pub fn copy_table(processor: u32, location: TableLocation) -> Option<Table> {
+    let memory = &board::processor(processor)?.memory;
     let end = location.address.checked_add(location.size)?;
-    if location.address < memory::REGIONS.start || end > memory::REGIONS.end {
+    if location.address < memory.start || end > memory.end {
         return None;
     }
     let mut table = Table::new();
@@ -62,19 +45,21 @@ pub struct Signs {
     pub request: Option<u64>,
 }
 
-/// Finds them in a table.
-pub fn signs(table: &Table) -> Signs {
+/// Finds them in a processor's table.
+pub fn signs(processor: u32, table: &Table) -> Signs {
     let mut signs = Signs::default();
-    let Ok(table) = ResourceTable::new(table) else { return signs };
+    let (Some(processor), Ok(table)) = (board::processor(processor), ResourceTable::new(table)) else {
+        return signs;
+    };
     for entry in table.entries().flatten() {
         match entry {
             Entry::Trace { device_address, length, .. } if signs.trace.is_none() => {
-                signs.trace = physical(device_address, length).map(|address| (address, length));
+                signs.trace = processor.physical(device_address, length).map(|address| (address, length));
             }
             Entry::Vendor { kind: VENDOR_KIND, data } => {
                 let mut words = data.chunks_exact(4).map(|word| {
                     let device_address = u32::from_le_bytes(word.try_into().ok()?);
-                    physical(device_address, 4).filter(|address| address.is_multiple_of(4))
+                    processor.physical(device_address, 4).filter(|address| address.is_multiple_of(4))
                 });
                 signs.heartbeat = words.next().flatten();
                 signs.request = words.next().flatten();

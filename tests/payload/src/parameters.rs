@@ -7,13 +7,17 @@
 //! | image | demo | file to load |
 //! | watch | demo | physical address of a word of the window to watch |
 //! | no-start | demo | `1`: load, show the resource table, release |
-//! | theme | test | `bounds`, `counters` or `faults`: these cases and no others |
+//! | theme | test | `bounds`, `counters`, `faults` or `soak`: these cases and no others |
 //! | test | test | prefix of the names to run; repeatable; all if absent |
 //! | seed | test | number that the fuzzer begins with |
+//! | random, mutated, enough | test | how many messages of each kind the fuzzer sends, and how often it has to see everything |
+//! | cycles, aborted | test | how often the theme `soak` does what it does |
 //! | sample, second | test | files that load |
 //! | large | test | this project's own firmware in a file of 16 MiB, of which 10 MiB are loaded |
-//! | firmware | test | this project's own firmware |
+//! | firmware | test | this project's own firmware for the Cortex-M33 |
+//! | firmware-m4 | test | the same for the Cortex-M4 |
 //! | counter-4, counter-5, counter-9 | test | the same, signed with this security counter |
+//! | contexts | test | number of execution contexts in the manifest |
 //! | spmc | test | `prebuilt`: the SPMC is not the test bench's, so tests that need its controls are skipped |
 //! | vector | test | file and what has to happen to it: `load`, `before:REFUSAL` or `after:REFUSAL` (the claim); repeatable |
 //!

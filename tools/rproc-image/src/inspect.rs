@@ -5,6 +5,7 @@ use crate::layout::{Layout, Tlv, word};
 use crate::private_key::{hex, kind};
 use crate::{check, diagnosis, drawing, files, resource_table};
 use remoteproc_image::provider::{Algorithm, PublicKey};
+use remoteproc_image::resource_table::entries;
 use remoteproc_image::write::OwnedPublicKey;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -132,8 +133,9 @@ fn text(arguments: &InspectArguments, layout: &Layout, size: usize) -> String {
             writeln!(text, "\nResource table at {:#010x}, {} bytes, {by}", place.device_address, place.size);
         match layout.resource_table_bytes() {
             Some(bytes) => {
-                for (index, entry) in resource_table::entries(bytes).iter().enumerate() {
-                    let _ = writeln!(text, "  {index:<2} {}", entry.text);
+                for (index, entry) in entries(bytes).enumerate() {
+                    let entry = entry.map_or("can't be read".into(), |entry| entry.to_string());
+                    let _ = writeln!(text, "  {index:<2} {}", entry.replace('\n', "\n     "));
                 }
             }
             None => text.push_str("  its bytes can't be shown: encrypted, or in no segment\n"),
@@ -189,7 +191,7 @@ fn json(arguments: &InspectArguments, layout: &Layout, bytes: &[u8]) -> Value {
     };
     let table = layout.resource_table.as_ref().map(|place| {
         let entries = layout.resource_table_bytes().map(|bytes| {
-            resource_table::entries(bytes).into_iter().map(|entry| entry.json).collect::<Vec<_>>()
+            entries(bytes).map(|entry| resource_table::value(entry.as_ref())).collect::<Vec<_>>()
         });
         json!({
             "image": place.image.or_else(|| image_of(place.device_address)),

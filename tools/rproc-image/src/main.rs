@@ -17,7 +17,7 @@
 //! | `layout` | a container taken apart, without believing it |
 //! | `memory` | memory that segments are loaded to |
 //! | `drawing` | segments as a picture |
-//! | `resource_table` | a resource table's entries, for people and machines |
+//! | `resource_table` | a resource table's entries for machines |
 #![forbid(unsafe_code)]
 
 mod check;

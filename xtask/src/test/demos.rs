@@ -68,6 +68,26 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "own firmware on the Cortex-M4",
+        arguments: &["--processor", "1"],
+        exit: 0,
+        facts: &[
+            Fact::Detail("m4: segment 0x21d00000 at 0x80d00000"),
+            Fact::Step("table", "0x80e00000, size 0x9c"),
+            Fact::Detail("trace: m4: alive"),
+            Fact::Step("heartbeat", "0x80e02000"),
+            Fact::Step("clear", "0x80d00000 to 0x80e3ffff"),
+            Fact::BootAddress("0x21d00000"),
+            Fact::Releases(1),
+        ],
+    },
+    Case {
+        name: "04 on the Cortex-M4, which has other memory",
+        arguments: &["--processor", "1", "--image", VECTOR_04, "--key", RSA2048],
+        exit: 3,
+        facts: &[Fact::Refusal("SEGMENT_OUTSIDE_REGIONS"), Fact::Releases(0)],
+    },
+    Case {
         name: "04, a word of the window is watched",
         arguments: &["--image", VECTOR_04, "--key", RSA2048, "--watch", "0x80a00010"],
         exit: 0,

@@ -11,49 +11,67 @@ use crate::sign;
 use crate::window;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// The longest run, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(400);
 
 /// Bytes of the large file, of which 10 MiB are loaded.
 const LARGE: usize = 16 << 20;
 
-/// What the system tests need in the manifest: loads that count as idle soon, and an endpoint that may load in one call.
-const PROPERTIES: &str = "idle-claim-ms = <1000>; one-call-endpoints = <1>;";
+/// What the system tests need in the manifest: loads that count as idle soon, an endpoint that may load in one call, and a processor
+/// that not everybody may use.
+pub const PROPERTIES: &str =
+    "idle-claim-ms = <1000>; one-call-endpoints = <1>; processors { m4 { endpoints = <0 1 2>; }; };";
+
+/// How the lines begin that tell how far something is that is done very often.
+const ENDURANCE: &str = "soak ";
 
 /// How the lines begin that tell what the fuzzer has seen, and what a large load took.
 const FACTS: [&str; 2] = ["fuzz ", "load of "];
 
 /// A good container, and another one, each with the key that signed it.
-const SAMPLE: (&str, &str) = ("04-rsa2048-platTLV-keyinfo.sig", "rsa2048");
-const SECOND: (&str, &str) = ("02-rsa4096-multi-m33.sig", "rsa4096");
+pub const SAMPLE: (&str, &str) = ("04-rsa2048-platTLV-keyinfo.sig", "rsa2048");
+pub const SECOND: (&str, &str) = ("02-rsa4096-multi-m33.sig", "rsa4096");
 
 /// The payload's own tests.
 pub fn system(suite: &mut Suite) -> Result<()> {
+    let (mut parameters, keys) = system_parameters(suite)?;
+    if let Some(part) = &suite.part {
+        parameters.set("test", part)?;
+    }
+    // The tests begin and end with clear memory.
+    let title = if suite.one_context { "system, one execution context" } else { "system" };
+    run(suite, &suite.title(title), 0, &keys, PROPERTIES, &parameters).map(drop)
+}
+
+/// What the payload's own tests need: their files, and the keys that signed these.
+pub fn system_parameters(suite: &mut Suite) -> Result<(Parameters, [Key; 2])> {
     let images = suite.images()?;
     let vectors = vectors_directory(suite);
     let own = sign::own_firmware(&suite.workspace, &images.remote_firmware)?;
     let mut parameters = parameters(suite)?;
-    if let Some(part) = &suite.part {
-        parameters.set("test", part)?;
-    }
     if let Some(seed) = suite.seed {
         parameters.set("seed", &seed.to_string())?;
     }
     place(&mut parameters, "sample", SAMPLE.0, vectors.join(SAMPLE.0), "")?;
     place(&mut parameters, "second", SECOND.0, vectors.join(SECOND.0), "")?;
     place(&mut parameters, "firmware", "remote-core-firmware.sig", own, "")?;
-    let keys = [key(&vectors, SAMPLE.1)?, key(&vectors, SECOND.1)?];
+    let own_m4 = sign::own_firmware_m4(&suite.workspace, &images.remote_firmware_m4)?;
+    place(&mut parameters, "firmware-m4", "remote-core-firmware-m4.sig", own_m4, "")?;
     let large = sign::large_file(&suite.workspace, &images.remote_firmware, LARGE)?;
     place(&mut parameters, "large", "large-file.sig", large, "")?;
-    // The tests begin and end with clear memory.
-    run(suite, &suite.title("system"), 0, &keys, PROPERTIES, &parameters).map(drop)
+    Ok((parameters, [key(&vectors, SAMPLE.1)?, key(&vectors, SECOND.1)?]))
+}
+
+/// The same tests of a partition with one execution context, which runs on whichever CPU calls it.
+pub fn one_context(suite: &mut Suite) -> Result<()> {
+    suite.one_context = true;
+    let outcome = system(suite);
+    suite.one_context = false;
+    outcome
 }
 
 /// What both kinds of run tell the payload.
 fn parameters(suite: &Suite) -> Result<Parameters> {
     let mut parameters = Parameters::new("test");
+    parameters.set("contexts", if suite.one_context { "1" } else { "4" })?;
     if matches!(suite.firmware, Firmware::Prebuilt(_)) {
         // Tests that need the test bench's own controls are to be skipped, not failed.
         parameters.set("spmc", "prebuilt")?;
@@ -85,10 +103,8 @@ pub fn vectors(suite: &mut Suite) -> Result<()> {
         if suite.tally.total() < before + count {
             suite.tally.failed(&title, "not every container was judged");
         }
-        if outcome.remote.releases > 0 {
-            suite
-                .tally
-                .failed(&title, "the remote core was released from reset although nothing was started");
+        if outcome.remote.releases > 0 || outcome.remote_m4.releases > 0 {
+            suite.tally.failed(&title, "a remote core was released from reset although nothing was started");
         }
     }
     Ok(())
@@ -143,13 +159,18 @@ pub fn run_images(
     let mut verdicts = Verdicts::default();
     let mut facts = Vec::new();
     let firmware = suite.firmware.clone();
-    let run = Run { firmware: &firmware, keys, properties, parameters, fill, limit: LIMIT };
+    let one_context = suite.one_context;
+    let run =
+        Run { firmware: &firmware, keys, properties, one_context, parameters, fill, limit: suite.limit };
     let outcome = machine::run_by_clock(&suite.workspace, images, &run, clock, |_, line| {
         if line.speaker != Speaker::Payload {
             return;
         }
         if let Some(message) = Message::parse(&line.text) {
             if let Message::Info(text) = &message {
+                if text.starts_with(ENDURANCE) {
+                    step.detail(text);
+                }
                 facts.push(text.clone());
             }
             if let Message::TestBegin(name) = &message {

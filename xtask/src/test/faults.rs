@@ -14,7 +14,7 @@ const FEATURE: &str = "fault-injection";
 const LAST_WORDS: &str = "out of service: every request is answered TARGET_DEAD";
 
 /// The cases, and what the partition's log has to tell of each besides [`LAST_WORDS`].
-const CASES: [(&str, &str); 19] = [
+const CASES: [(&str, &str); 21] = [
     ("panic_in_metadata", "error: panic"),
     ("panic_while_claimed", "error: panic"),
     ("panic_while_hashing", "error: panic"),
@@ -35,6 +35,8 @@ const CASES: [(&str, &str); 19] = [
     ("panic_with_the_tables_locked", "error: panic"),
     ("data_abort_with_the_window_mapped", "ESR 0x96"),
     ("panic_at_the_end_of_the_stack", "error: panic"),
+    ("panic_on_another_processor", "error: panic"),
+    ("panic_beside_an_interrupted_load", "error: panic"),
 ];
 
 /// Runs the cases.

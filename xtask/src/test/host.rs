@@ -19,7 +19,8 @@ pub fn run(suite: &mut Suite) -> Result<()> {
     // The supervisor's tests run the real boot ROM and firmware; with these they can't skip themselves.
     let rom = firmware::build(&suite.workspace, &suite.toolchain, &firmware::BOOT_ROM)?;
     let image = firmware::build(&suite.workspace, &suite.toolchain, &firmware::REMOTE_FIRMWARE)?;
-    command.env("REMOTE_CORE_REQUIRED", "1");
+    let image_m4 = firmware::build(&suite.workspace, &suite.toolchain, &firmware::REMOTE_FIRMWARE_M4)?;
+    command.env("REMOTE_CORE_REQUIRED", "1").env("REMOTE_CORE_FIRMWARE_M4", &image_m4.path);
     command.env("REMOTE_CORE_BOOT_ROM", &rom.path).env("REMOTE_CORE_FIRMWARE", &image.path);
     command.args(&filter);
     cargo_test(suite, "host tests", command)?;

@@ -8,6 +8,7 @@ mod fuzzing;
 mod host;
 mod prebuilt;
 mod signed;
+pub mod soak;
 mod sources;
 mod tally;
 mod trust;
@@ -20,12 +21,13 @@ use crate::setup;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
 use anyhow::{Result, anyhow, bail};
+use std::time::Duration;
 use tally::Tally;
 
 /// A group of checks: its name, what it checks, and the checks.
 type Group = (&'static str, &'static str, fn(&mut Suite) -> Result<()>);
 
-const GROUPS: [Group; 14] = [
+const GROUPS: [Group; 15] = [
     ("format", "the sources are formatted", sources::format),
     ("clippy", "no lints, on the host and on each target", sources::clippy),
     ("doc", "the documentation builds without warnings", sources::doc),
@@ -34,6 +36,11 @@ const GROUPS: [Group; 14] = [
     ("fuzz", "each fuzz target runs for a short time", fuzzing::run),
     ("image", "the partition keeps within its limits", image_limits),
     ("system", "the normal world attacks and uses the partition, in the emulator", emulated::system),
+    (
+        "contexts",
+        "the same, with one execution context of the partition for all processors",
+        emulated::one_context,
+    ),
     ("vectors", "signed containers are judged as listed, in the emulator", emulated::vectors),
     ("trust", "revoked keys, keys known by hash, and the security counter, in the emulator", trust::run_all),
     ("bounds", "no request takes longer than one slice or one signature check, in instructions", bounds::run),
@@ -58,6 +65,9 @@ pub struct Options {
     list: bool,
 }
 
+/// The longest run of the emulator, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(900);
+
 /// What the checks share.
 struct Suite {
     workspace: Workspace,
@@ -65,12 +75,16 @@ struct Suite {
     /// What boots the emulated machine.
     firmware: Firmware,
     images: Option<Result<Images, String>>,
+    /// The partition has one execution context instead of one for each CPU.
+    one_context: bool,
     /// The part of the group that is wanted, if not all of it.
     part: Option<String>,
     /// What the fuzzer begins with, if not with its own.
     seed: Option<u64>,
     /// Figures are wanted as JSON, too.
     json: bool,
+    /// The longest that one run of the emulator may take.
+    limit: Duration,
     tally: Tally,
 }
 
@@ -81,9 +95,11 @@ impl Suite {
             toolchain,
             firmware,
             images: None,
+            one_context: false,
             part,
             seed: None,
             json: false,
+            limit: LIMIT,
             tally: Tally::default(),
         }
     }

@@ -7,7 +7,6 @@ use el3_spmc::machine::Machine;
 use el3_spmc::manifest::{Manifest, ManifestError};
 use el3_spmc::memory_map::{PACKAGE_FLASH, PARTITION, Range};
 use el3_spmc::package::{HEADER_SIZE, Package};
-use el3_spmc::spmc::PROCESSORS;
 
 use super::hardware::Hardware;
 use super::system_registers::read_register;
@@ -46,8 +45,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Checks and copies the package.
-pub fn load_partition(machine: &mut Hardware) -> Result<Partition, Problem> {
+/// Checks and copies the package, for a machine with so many CPUs.
+pub fn load_partition(machine: &mut Hardware, processors: usize) -> Result<Partition, Problem> {
     let mut header = [0; HEADER_SIZE];
     machine.read(PACKAGE_FLASH.start, &mut header);
     let room = PACKAGE_FLASH.end - PACKAGE_FLASH.start;
@@ -57,7 +56,7 @@ pub fn load_partition(machine: &mut Hardware) -> Result<Partition, Problem> {
         .get_mut(..package.manifest_size as usize)
         .ok_or(Problem::Package("manifest is larger than its place"))?;
     machine.read(PACKAGE_FLASH.start + package.manifest_offset, blob);
-    let manifest = Manifest::decode(blob, PROCESSORS as u32).map_err(Problem::Manifest)?;
+    let manifest = Manifest::decode(blob, processors as u32).map_err(Problem::Manifest)?;
     let load_address = manifest.load_address.unwrap_or(PARTITION.start);
     package.fits(load_address, &PARTITION).map_err(Problem::Package)?;
     let image = Range { start: package.image_offset, end: package.size() };
@@ -90,11 +89,12 @@ pub fn load_partition(machine: &mut Hardware) -> Result<Partition, Problem> {
     }
     clean_data_cache(PARTITION);
     machine.firmware_line(format_args!(
-        "partition {} bytes at {load_address:#x}, FF-A {}.{}, {} memory regions",
+        "partition {} bytes at {load_address:#x}, FF-A {}.{}, {} memory regions, {} execution contexts on {processors} CPUs",
         package.size(),
         manifest.version >> 16,
         manifest.version & 0xffff,
-        manifest.memory.len()
+        manifest.memory.len(),
+        manifest.contexts
     ));
     Ok(Partition {
         entry: load_address + manifest.entry_offset,

@@ -115,8 +115,15 @@ impl WorldContext {
         world
     }
 
-    /// The normal world before its first instruction, at EL2.
-    pub fn normal(entry: u64, device_tree: u64) -> Self {
+    /// A further execution context of the partition before its first instruction. `processor` is the CPU's linear index.
+    pub fn further(entry: u64, processor: usize) -> Self {
+        let mut world = Self::partition(entry, None, 0);
+        world.general.x[4] = processor as u64;
+        world
+    }
+
+    /// The normal world before its first instruction, at EL2; `argument` in x0.
+    pub fn normal(entry: u64, argument: u64) -> Self {
         let normal = SCR_NS
             | SCR_RESERVED_ONE
             | SCR_FIQ
@@ -128,7 +135,7 @@ impl WorldContext {
             | SCR_FGT_ECV
             | SCR_HXE;
         let mut world = Self::new(entry, STATE_EL2H, normal, MDCR_BASE);
-        world.general.x[0] = device_tree;
+        world.general.x[0] = argument;
         world
     }
 

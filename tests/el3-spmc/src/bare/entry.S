@@ -1,4 +1,5 @@
-// Reset: EL3, MMU off. Sets EL3 up, builds nothing at run time: the translation tables are constants in flash.
+// Reset: EL3, MMU off, on every CPU at once. Sets EL3 up, builds nothing at run time: the translation tables are constants in flash.
+// CPU 0 boots; the others go to sleep in Rust, on their own stacks, until they are woken.
 
 .macro mov_64 register, value
     movz \register, #((\value) & 0xffff)
@@ -6,6 +7,10 @@
     movk \register, #(((\value) >> 32) & 0xffff), lsl #32
     movk \register, #(((\value) >> 48) & 0xffff), lsl #48
 .endm
+
+// As in el3-spmc.ld and in Rust.
+.set MAXIMUM_PROCESSORS, 8
+.set STACK_SIZE, 0x10000
 
 // Attributes: bit 10 access flag, bits 9:8 inner shareable, bit 7 read only, bit 6 RES1 at EL3, bit 5 NS, bits 4:2 MAIR index.
 .set BLOCK_CODE,    0x00000000000007c5
@@ -19,11 +24,6 @@ reset:
     msr daifset, #0xf
     adr x0, el3_vectors
     msr vbar_el3, x0
-    // Only CPU 0 boots; others sleep here until there is code for them.
-    mrs x0, mpidr_el1
-    and x0, x0, #0xff
-    cbnz x0, 9f
-
     // No traps for SIMD (TFP 0); SVE stays trapped (EZ 0): its registers are not part of a world's context.
     msr cptr_el3, xzr
     // Debug, trace and counters: no secure profiling, AArch64 only.
@@ -45,6 +45,20 @@ reset:
     msr sctlr_el3, x0
     isb
 
+    // x19 = this CPU: they are numbered from 0. One stack each.
+    mrs x19, mpidr_el1
+    and x19, x19, #0xff
+    cmp x19, #MAXIMUM_PROCESSORS
+    b.hs 9f
+    adrp x0, stacks_end
+    add x0, x0, :lo12:stacks_end
+    mov x1, #STACK_SIZE
+    msub x0, x19, x1, x0
+    mov sp, x0
+    mov x29, xzr
+    mov x30, xzr
+    cbnz x19, 8f
+
     // .data comes from flash, .bss is cleared; both are 64-byte aligned by the linker script.
     adrp x0, data_start
     add x0, x0, :lo12:data_start
@@ -65,13 +79,10 @@ reset:
     b.hs 4f
     stp xzr, xzr, [x0], #16
     b 3b
-4:  adrp x0, stack_top
-    add x0, x0, :lo12:stack_top
-    mov sp, x0
-    mov x29, xzr
-    mov x30, xzr
-    bl firmware_main
-9:  wfe
+4:  bl firmware_main
+8:  mov x0, x19
+    bl secondary_main
+9:  wfi
     b 9b
 
 .section .rodata.tables, "a"

@@ -39,7 +39,16 @@ impl Hardware {
 
 impl Machine for Hardware {
     fn read(&self, address: u64, buffer: &mut [u8]) {
-        // Volatile and byte by byte: another world may write this memory at any time.
+        // Volatile: another world may write this memory at any time. Whole words where that goes, because another CPU may be
+        // changing translation tables.
+        if (address | buffer.len() as u64).is_multiple_of(8) {
+            for (index, bytes) in buffer.chunks_exact_mut(8).enumerate() {
+                // SAFETY: as below, and aligned.
+                let word = unsafe { ((address as usize + 8 * index) as *const u64).read_volatile() };
+                bytes.copy_from_slice(&word.to_ne_bytes());
+            }
+            return;
+        }
         for (offset, byte) in buffer.iter_mut().enumerate() {
             // SAFETY: callers read only the package flash, the partition's memory and normal-world RAM (the SPMC checks
             // an address when it accepts it), all mapped by `entry.S`, none of it memory of Rust objects at EL3.

@@ -8,24 +8,35 @@ use core::arch::asm;
 use super::system_registers::read_register;
 
 const DISTRIBUTOR: usize = 0x0800_0000;
-/// Frames of the boot CPU's redistributor: control, and its private interrupts.
-const REDISTRIBUTOR: usize = 0x080a_0000;
-const PRIVATE: usize = REDISTRIBUTOR + 0x1_0000;
+/// Frames of the first CPU's redistributor: control, then its private interrupts; those of the others follow.
+const REDISTRIBUTORS: usize = 0x080a_0000;
+const REDISTRIBUTOR_SIZE: usize = 0x2_0000;
+/// Offset of the private interrupts.
+const PRIVATE: usize = 0x1_0000;
 /// GICD_CTLR.
 const CONTROL: usize = DISTRIBUTOR;
 /// Affinity routing in both security states.
 const CONTROL_ARE: u32 = 3 << 4;
+/// Group 0 is enabled: EL3's own.
+const CONTROL_GROUP_0: u32 = 1;
 const CONTROL_PENDING: u32 = 1 << 31;
 /// GICD_TYPER bits 4:0: interrupts, in 32s, without the first 32.
 const TYPE: usize = DISTRIBUTOR + 0x4;
-/// GICR_WAKER.
-const WAKER: usize = REDISTRIBUTOR + 0x14;
+/// Offset of GICR_TYPER, and its bit that says that no redistributor follows.
+const REDISTRIBUTOR_TYPE: usize = 0x8;
+const LAST: u32 = 1 << 4;
+/// Offset of GICR_WAKER.
+const WAKER: usize = 0x14;
 const WAKER_SLEEP: u32 = 1 << 1;
 const WAKER_ASLEEP: u32 = 1 << 2;
 /// Offsets of GICx_IGROUPR, GICx_IPRIORITYR and GICx_IGRPMODR in a frame.
 const GROUP: usize = 0x80;
 const PRIORITY: usize = 0x400;
+/// Offset of GICR_ISENABLER0.
+const ENABLE: usize = 0x100;
 const GROUP_MODIFIER: usize = 0xd00;
+/// The software-generated interrupt that wakes a CPU: EL3's own, group 0, of the highest priority.
+const WAKE: u32 = 15;
 /// The highest priority of the normal world, and the mask that lets none of its interrupts through.
 const HIGHEST_NON_SECURE: u64 = 0x80;
 /// The mask that lets all through.
@@ -50,18 +61,71 @@ fn give_away(frame: usize, index: usize) {
     }
 }
 
-/// Gives all interrupts to the normal world, and wakes the redistributor. System registers must be enabled already.
-pub fn initialize() {
-    write(CONTROL, CONTROL_ARE);
+/// The number of CPUs: each has a redistributor.
+pub fn processors() -> usize {
+    let mut count = 1;
+    while read(REDISTRIBUTORS + (count - 1) * REDISTRIBUTOR_SIZE + REDISTRIBUTOR_TYPE) & LAST == 0 {
+        count += 1;
+    }
+    count
+}
+
+/// Gives all shared interrupts to the normal world. Once.
+pub fn initialize_distributor() {
+    write(CONTROL, CONTROL_ARE | CONTROL_GROUP_0);
     while read(CONTROL) & CONTROL_PENDING != 0 {}
-    write(WAKER, read(WAKER) & !WAKER_SLEEP);
-    while read(WAKER) & WAKER_ASLEEP != 0 {}
-    give_away(PRIVATE, 0);
     let shared = (read(TYPE) & 0x1f) as usize;
     for index in 1..=shared {
         give_away(DISTRIBUTOR, index);
     }
+}
+
+/// Gives this CPU's private interrupts to the normal world, all but the one that wakes it, and wakes its redistributor.
+pub fn initialize_processor(processor: usize) {
+    // SAFETY: ICC_SRE_EL3: system registers, no bypass, open to EL2. EL3 itself takes no interrupts.
+    unsafe { asm!("msr s3_6_c12_c12_5, {}", "isb", in(reg) 0xf_u64, options(nostack, preserves_flags)) };
+    let frame = REDISTRIBUTORS + processor * REDISTRIBUTOR_SIZE;
+    write(frame + WAKER, read(frame + WAKER) & !WAKER_SLEEP);
+    while read(frame + WAKER) & WAKER_ASLEEP != 0 {}
+    let private = frame + PRIVATE;
+    give_away(private, 0);
+    write(private + GROUP, !(1 << WAKE));
+    let word = private + PRIORITY + (WAKE as usize & !3);
+    write(word, read(word) & !(0xff << (8 * (WAKE % 4))));
+    write(private + ENABLE, 1 << WAKE);
     set_mask(LOWEST);
+}
+
+/// Wakes a CPU that is in [`sleep`], or on its way there.
+pub fn wake(processor: usize) {
+    let value = u64::from(WAKE) << 24 | 1 << processor;
+    // SAFETY: ICC_SGI0R_EL1: an interrupt for one CPU, which waits for it at EL3. What it is to find was written before.
+    unsafe {
+        asm!("dsb sy", "msr s3_0_c12_c11_7, {}", "isb", in(reg) value, options(nostack, preserves_flags))
+    };
+}
+
+/// Waits until this CPU is woken. Its interrupts must be initialized.
+pub fn sleep() {
+    set_group_0(1);
+    // SAFETY: waits; interrupts are masked, so none is taken. ICC_IAR0_EL1 names the interrupt, or none (1023).
+    while unsafe {
+        let interrupt: u64;
+        asm!("wfi", "mrs {}, s3_0_c12_c8_0", "dsb sy", out(reg) interrupt, options(nostack, preserves_flags));
+        interrupt
+    } != u64::from(WAKE)
+    {}
+    // SAFETY: ICC_EOIR0_EL1: the interrupt named above is done.
+    unsafe {
+        asm!("msr s3_0_c12_c8_1, {}", "isb", in(reg) u64::from(WAKE), options(nostack, preserves_flags))
+    };
+    set_group_0(0);
+}
+
+/// ICC_IGRPEN0_EL1: lets group 0 through to this CPU, or not.
+fn set_group_0(value: u64) {
+    // SAFETY: EL3 takes no interrupts; group 0 is enabled only while nothing else runs on this CPU.
+    unsafe { asm!("msr s3_0_c12_c12_6, {}", "isb", in(reg) value, options(nostack, preserves_flags)) };
 }
 
 /// ICC_PMR_EL1, which the two worlds share.

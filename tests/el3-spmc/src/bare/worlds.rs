@@ -1,16 +1,16 @@
-//! The two worlds of a CPU, one of them live.
+//! The two worlds of a CPU, one of them live. An execution context of the partition that wanders is here only while it runs here.
 use core::arch::asm;
 
 use el3_spmc::machine::World;
 use el3_spmc::spmc::{Answer, Registers};
 
 use super::context::{Exit, SCR_NS, WorldContext};
-use super::interrupts::{self, NormalInterrupts};
+use super::interrupts::NormalInterrupts;
 use super::system_registers::read_register;
 
 /// Both contexts, and which is live.
 pub struct Worlds {
-    secure: WorldContext,
+    secure: Option<WorldContext>,
     normal: WorldContext,
     current: World,
     /// Of the normal world, while the secure world is live.
@@ -18,13 +18,25 @@ pub struct Worlds {
 }
 
 impl Worlds {
-    /// Sets EL2 and the interrupt controller's system registers up, and makes the secure world live.
-    pub fn new(secure: WorldContext, normal: WorldContext) -> Self {
+    /// Sets EL2 up, and makes the secure world live, if there is one.
+    pub fn new(secure: Option<WorldContext>, normal: WorldContext) -> Self {
         initialize_el2();
-        interrupts::initialize();
-        secure.load();
-        let aside = NormalInterrupts::put_aside(false);
-        Self { secure, normal, current: World::Secure, aside }
+        let current = if secure.is_some() { World::Secure } else { World::Normal };
+        secure.as_ref().unwrap_or(&normal).load();
+        let aside = NormalInterrupts::put_aside(secure.is_none());
+        Self { secure, normal, current, aside }
+    }
+
+    /// Before the secure world runs: its context, if that is elsewhere.
+    pub fn lend(&mut self, context: &mut Option<WorldContext>) {
+        if self.secure.is_none() {
+            self.secure = context.take();
+        }
+    }
+
+    /// After it has run: takes the context away.
+    pub fn take_back(&mut self) -> Option<WorldContext> {
+        self.secure.take()
     }
 
     /// The live world.
@@ -35,14 +47,14 @@ impl Worlds {
     /// Context of the live world.
     pub fn context(&self) -> &WorldContext {
         match self.current {
-            World::Secure => &self.secure,
+            World::Secure => self.secure.as_ref().expect("the SPMC switches to a context that is there"),
             World::Normal => &self.normal,
         }
     }
 
     fn context_mut(&mut self) -> &mut WorldContext {
         match self.current {
-            World::Secure => &mut self.secure,
+            World::Secure => self.secure.as_mut().expect("the SPMC switches to a context that is there"),
             World::Normal => &mut self.normal,
         }
     }
@@ -94,9 +106,6 @@ fn initialize_el2() {
     // (SCTLR_EL2, CPTR_EL2); counters and timers are open to EL1, offsets are zero.
     unsafe {
         asm!(
-            // ICC_SRE_EL3: system registers, no bypass, open to EL2.
-            "mov {t}, #0xf",
-            "msr s3_6_c12_c12_5, {t}",
             "mrs {scr}, scr_el3",
             "orr {t}, {scr}, #{ns}",
             "msr scr_el3, {t}",

@@ -158,6 +158,23 @@ fn mandatory_properties() {
 }
 
 #[test]
+fn execution_contexts_are_one_or_enough() {
+    let decode = |contexts, processors| {
+        let blob = manifest(&[("execution-ctx-count", Some(cells(&[contexts])))], &[WINDOW]);
+        Manifest::decode(&blob, processors).map(|decoded| decoded.contexts)
+    };
+    for (contexts, processors) in [(1, 1), (1, 4), (4, 1), (4, 4), (8, 4), (8, 8)] {
+        assert_eq!(decode(contexts, processors), Ok(contexts));
+    }
+    for (contexts, processors) in [(2, 4), (3, 4), (4, 8)] {
+        assert_eq!(decode(contexts, processors).unwrap_err().property, "execution-ctx-count");
+    }
+    assert_eq!(Manifest::decode(&manifest(&[], &[WINDOW]), 1).unwrap().power_messages, 0);
+    let told = manifest(&[("power-management-messages", Some(cells(&[1])))], &[WINDOW]);
+    assert_eq!(Manifest::decode(&told, 1).unwrap().power_messages, 1);
+}
+
+#[test]
 fn rejected_values() {
     for (name, value) in [
         ("compatible", b"arm,ffa-manifest-1.1\0".to_vec()),
@@ -167,7 +184,8 @@ fn rejected_values() {
         ("uuid", cells(&[0, 0, 0, 0])),
         ("uuid", cells(&[1, 2, 3])),
         ("uuid", cells(&[1; 20])),
-        ("execution-ctx-count", cells(&[2])),
+        ("execution-ctx-count", cells(&[0])),
+        ("execution-ctx-count", cells(&[9])),
         ("exception-level", cells(&[0])),
         ("exception-level", cells(&[1])),
         ("execution-state", cells(&[1])),

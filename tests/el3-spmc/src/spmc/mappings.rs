@@ -11,7 +11,8 @@ use crate::stage_one::{self, Allowed};
 const FINDINGS_SHOWN: usize = 4;
 
 impl Spmc<'_> {
-    /// How many entries of the partition's stage 1 tables map memory: pages, and blocks of pages.
+    /// How many entries of the partition's stage 1 tables map memory: pages, and blocks of pages. The tables are found by the
+    /// registers that the partition had when it was last looked at: now the normal world's are live.
     pub(super) fn mapped_entries(&self, machine: &dyn Machine) -> u64 {
         let count = Cell::new(0);
         // Asked once for each entry, as long as nothing is allowed.
@@ -20,13 +21,14 @@ impl Spmc<'_> {
             None
         };
         let read = |address, page: &mut [u8; PAGE_SIZE as usize]| machine.read(address, page);
-        stage_one::walk(&machine.translation(), PARTITION, &read, &allowed, &mut |_| {});
+        stage_one::walk(&self.translation, PARTITION, &read, &allowed, &mut |_| {});
         count.get()
     }
 
     /// Walks the partition's stage 1 tables and reports what they must not map.
-    pub(super) fn check_mappings(&self, machine: &mut dyn Machine, occasion: &str) {
+    pub(super) fn check_mappings(&mut self, machine: &mut dyn Machine, occasion: &str) {
         let registers = machine.translation();
+        self.translation = registers;
         let region_at = |address: u64| {
             self.manifest
                 .memory

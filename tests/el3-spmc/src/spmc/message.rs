@@ -18,17 +18,16 @@ impl Spmc<'_> {
             DIRECT_REQ2_64 => self.check_request_2(call),
             _ => self.check_request(call),
         };
-        let result = result.and_then(|()| match self.contexts.get(call.processor) {
-            Some(ContextState::Waiting) => Ok(()),
-            // Preempted in a request, too.
+        let result = result.and_then(|()| match self.context(call.processor) {
+            ContextState::Waiting => Ok(()),
+            // Preempted in a request, too; or the one context is busy on another CPU.
             _ => Err(Refusal::new(FfaError::Busy, "request-busy", "the execution context is not waiting")),
         });
         if let Err(refusal) = result {
             return Outcome::Return(self.refuse(machine, call, refusal));
         }
-        if let Some(state) = self.contexts.get_mut(call.processor) {
-            *state = ContextState::Serving { client: sender(call), function: call.function() };
-        }
+        let state = ContextState::Serving { client: sender(call), function: call.function() };
+        self.set_context(call.processor, state);
         Outcome::Switch(World::Secure, Answer { registers: message(call), count: 18 })
     }
 
@@ -81,13 +80,14 @@ impl Spmc<'_> {
 
     /// FFA_MSG_SEND_DIRECT_RESP and RESP2 of the partition.
     pub(super) fn direct_response(&mut self, machine: &mut dyn Machine, call: &Call<'_>) -> Outcome {
+        if self.context(call.processor) == ContextState::PoweringDown {
+            return self.power_response(machine, call);
+        }
         match self.check_response(call) {
             Err(refusal) => Outcome::Return(self.refuse(machine, call, refusal)),
             Ok(()) => {
                 self.check_mappings(machine, "direct response");
-                if let Some(state) = self.contexts.get_mut(call.processor) {
-                    *state = ContextState::Waiting;
-                }
+                self.set_context(call.processor, ContextState::Waiting);
                 // The client's x8 to x17 stay what they were, but for RESP2, which uses them.
                 let count = if call.function() == DIRECT_RESP2_64 { 18 } else { 8 };
                 Outcome::Switch(World::Normal, Answer { registers: message(call), count })
@@ -96,8 +96,7 @@ impl Spmc<'_> {
     }
 
     fn check_response(&self, call: &Call<'_>) -> Result<(), Refusal> {
-        let Some(ContextState::Serving { client, function }) = self.contexts.get(call.processor).copied()
-        else {
+        let ContextState::Serving { client, function } = self.context(call.processor) else {
             return Err(Refusal::denied("response-without-request", "there is no request to answer"));
         };
         // A response's identifier is its request's plus one, in each family and width.
@@ -156,18 +155,16 @@ impl Spmc<'_> {
                 {
                     mailbox.receive_held = false;
                 }
-                if let Some(state) = self.contexts.get_mut(call.processor) {
-                    *state = ContextState::Waiting;
-                }
+                self.set_context(call.processor, ContextState::Waiting);
                 Outcome::Switch(World::Normal, Answer::NOTHING)
             }
         }
     }
 
     fn check_wait(&self, call: &Call<'_>) -> Result<(), Refusal> {
-        match self.contexts.get(call.processor) {
-            Some(ContextState::Initializing) => {}
-            Some(ContextState::Serving { .. }) => {
+        match self.context(call.processor) {
+            ContextState::Initializing => {}
+            ContextState::Serving { .. } | ContextState::PoweringDown => {
                 return Err(Refusal::denied(
                     "wait-in-request",
                     "a request must be answered, not left with FFA_MSG_WAIT",
@@ -187,8 +184,8 @@ impl Spmc<'_> {
 
     /// FFA_ERROR of the partition: ends its initialization, and is nothing else.
     pub(super) fn partition_error(&mut self, machine: &mut dyn Machine, call: &Call<'_>) -> Outcome {
-        if self.contexts.get(call.processor) == Some(&ContextState::Initializing) {
-            self.log.flush(machine);
+        if self.context(call.processor) == ContextState::Initializing {
+            self.log_mut(call.processor).flush(machine);
             machine.firmware_line(format_args!("partition failed to initialize, error {}", call.w(2) as i32));
             return Outcome::BootFailed;
         }
@@ -220,7 +217,7 @@ impl Spmc<'_> {
         for (bytes, value) in text.chunks_exact_mut(width).zip(&call.registers[2..=last]) {
             bytes.copy_from_slice(&value.to_le_bytes()[..width]);
         }
-        self.log.push(machine, &text[..count]);
+        self.log_mut(call.processor).push(machine, &text[..count]);
         Ok(Answer::success(0, 0))
     }
 }

@@ -18,20 +18,21 @@ pub(super) struct Preemptions {
 }
 
 impl Spmc<'_> {
-    /// Whether a non-secure interrupt preempts the partition; otherwise it waits until the partition has answered.
-    pub fn signals_interrupts(&self) -> bool {
-        self.signal_interrupts || self.manifest.interrupts == InterruptAction::Signaled
+    /// Whether a non-secure interrupt preempts the partition on this CPU; otherwise it waits until the partition has answered. What
+    /// is no request is never preempted.
+    pub fn signals_interrupts(&self, processor: usize) -> bool {
+        let wanted = self.signal_interrupts || self.manifest.interrupts == InterruptAction::Signaled;
+        wanted && matches!(self.context(processor), ContextState::Serving { .. })
     }
 
     /// A non-secure interrupt came while the partition ran. Its registers are saved by the caller and must be the same when
     /// it goes on. `None`: nothing may interrupt it now.
     pub fn interrupted(&mut self, machine: &mut dyn Machine, processor: usize) -> Option<Outcome> {
-        if !self.signals_interrupts() {
+        if !self.signals_interrupts(processor) {
             return None;
         }
-        let state = self.contexts.get_mut(processor)?;
-        let ContextState::Serving { client, function } = *state else { return None };
-        *state = ContextState::Preempted { client, function };
+        let ContextState::Serving { client, function } = self.context(processor) else { return None };
+        self.set_context(processor, ContextState::Preempted { client, function });
         self.preemptions.all += 1;
         if self.partition.mailbox.is_some_and(|mailbox| mailbox.receive_held) {
             self.preemptions.receiving += 1;
@@ -52,17 +53,14 @@ impl Spmc<'_> {
             Ok(request) => request,
         };
         self.check_mappings(machine, "FFA_YIELD");
-        if let Some(state) = self.contexts.get_mut(call.processor) {
-            *state = ContextState::Yielded { client, function };
-        }
+        self.set_context(call.processor, ContextState::Yielded { client, function });
         let target = self.execution_context(call.processor);
         let answer = Answer::eight([ffa::YIELD.into(), target, call.w(2).into(), call.w(3).into()]);
         Outcome::Switch(World::Normal, answer)
     }
 
     fn check_yield(&self, call: &Call<'_>) -> Result<(u16, u32), Refusal> {
-        let Some(ContextState::Serving { client, function }) = self.contexts.get(call.processor).copied()
-        else {
+        let ContextState::Serving { client, function } = self.context(call.processor) else {
             return Err(Refusal::denied("yield-without-request", "there is no caller to yield to"));
         };
         if call.w(1) != 0 || !call.zero(4..=7) {
@@ -91,20 +89,19 @@ impl Spmc<'_> {
             return Err(Refusal::invalid("run-processor", "the execution context belongs to another CPU"));
         }
         const RULE: Refusal = Refusal::denied("run-nothing", "the execution context is not interrupted");
-        let state = self.contexts.get_mut(call.processor).ok_or(RULE)?;
-        let (answer, client, function) = match *state {
+        let (answer, client, function) = match self.context(call.processor) {
             ContextState::Preempted { client, function } => (Answer::NOTHING, client, function),
             ContextState::Yielded { client, function } => (Answer::success(0, 0), client, function),
             _ => return Err(RULE),
         };
-        *state = ContextState::Serving { client, function };
+        self.set_context(call.processor, ContextState::Serving { client, function });
         Ok(answer)
     }
 
     /// Endpoint id (bits 31:16) and number of the execution context that runs on a CPU, as FFA_INTERRUPT, FFA_YIELD and
     /// FFA_RUN carry them in w1.
     fn execution_context(&self, processor: usize) -> u64 {
-        let context = if self.manifest.contexts == 1 { 0 } else { processor as u64 & 0xffff };
+        let context = self.context_index(processor) as u64;
         u64::from(PARTITION_ID) << 16 | context
     }
 }

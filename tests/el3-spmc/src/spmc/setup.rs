@@ -90,6 +90,8 @@ impl Spmc<'_> {
             | ffa::MEM_RECLAIM => !secure,
             ffa::MSG_WAIT
             | ffa::YIELD
+            | ffa::SECONDARY_EP_REGISTER
+            | super::SECONDARY_EP_REGISTER_64
             | ffa::CONSOLE_LOG
             | super::CONSOLE_LOG_64
             | ffa::MEM_RETRIEVE_REQ

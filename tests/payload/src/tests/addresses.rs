@@ -105,6 +105,10 @@ fn window(context: &mut Context) -> Outcome {
         pages(0x80c1_0000, 1),
         pages(0x80c6_f000, 1),
         pages(0x80c6_f000, 16),
+        // The Cortex-M4's.
+        pages(0x80d0_0000, 1),
+        pages(0x80cf_f000, 2),
+        pages(0x80e3_f000, 2),
     ];
     for range in ranges {
         lenient(context, &[range], Refusal::RangeOverlapsProcessor)?;
@@ -113,7 +117,8 @@ fn window(context: &mut Context) -> Outcome {
 }
 
 fn control_page(context: &mut Context) -> Outcome {
-    for range in [pages(memory::CONTROL_PAGE, 1), pages(memory::CONTROL_PAGE - 0x1000, 3)] {
+    let first = [pages(memory::CONTROL_PAGE, 1), pages(memory::CONTROL_PAGE - 0x1000, 3)];
+    for range in first.into_iter().chain([pages(0x80fe_0000, 1)]) {
         lenient(context, &[range], Refusal::RangeOverlapsProcessor)?;
     }
     Ok(())

@@ -36,7 +36,8 @@ fn version_and_ids(context: &mut Context) -> Outcome {
     expect_eq!(tee.spmc_id(), 0x8000, "the SPMC's id");
     let service = tee.service();
     expect!(service.partition > 0x8000, "the partition's id is {:#x}", service.partition);
-    expect_eq!(service.contexts, 1, "the number of execution contexts");
+    let contexts = super::contexts::expected(context)?;
+    expect_eq!(u64::from(service.contexts), contexts, "the number of execution contexts");
     let needed = PROPERTY_RECEIVES_DIRECT_REQUESTS | PROPERTY_RECEIVES_DIRECT_REQUESTS_2 | PROPERTY_AARCH64;
     expect_eq!(service.properties & needed, needed, "the properties");
     Ok(())

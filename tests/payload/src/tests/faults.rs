@@ -3,9 +3,10 @@
 //!
 //! The partition is a build that fails on request (`sp/src/fault.rs`). Each case has a machine to itself: afterwards nothing works.
 use super::families::message;
-use super::firmware;
+use super::{contexts, firmware};
 use crate::context::Context;
 use crate::framework::Outcome;
+use crate::processors::{self, PROCESSORS};
 use crate::{expect, expect_eq, failure, machine, memory, observe};
 use remoteproc_abi::SERVICE_UUID;
 use remoteproc_abi::door_d::{LoadArguments, Request};
@@ -32,6 +33,8 @@ crate::cases! { "faults":
     panic_with_the_tables_locked
     data_abort_with_the_window_mapped
     panic_at_the_end_of_the_stack
+    panic_on_another_processor
+    panic_beside_an_interrupted_load
 }
 
 /// The command that plans a fault, ways to fail, and points to fail at.
@@ -293,4 +296,58 @@ fn data_abort_with_the_window_mapped(context: &mut Context) -> Outcome {
 /// The end needs more stack than is left, and has it.
 fn panic_at_the_end_of_the_stack(context: &mut Context) -> Outcome {
     fails_while_starting(context, LATE_PANIC, false)
+}
+
+/// One execution context fails: all others answer TARGET_DEAD too, those that were there and those that come.
+fn panic_on_another_processor(context: &mut Context) -> Outcome {
+    processors::switch_on(1)?;
+    fails_while_running(context, |context| {
+        processors::run_on(1, || fail_now(context, PANIC, false))?;
+        expect_dead(context)?;
+        for processor in 2..PROCESSORS {
+            processors::switch_on(processor)?;
+            processors::run_on(processor, || expect_dead(context))?;
+        }
+        // One that starts again.
+        processors::switch_off(1)?;
+        processors::switch_on(1)?;
+        processors::run_on(1, || expect_dead(context))
+    })
+}
+
+/// An execution context fails while another one is stopped in the middle of a request: that one goes on, is answered, and only then
+/// leaves the service to the end.
+fn panic_beside_an_interrupted_load(context: &mut Context) -> Outcome {
+    contexts::preempting(context)?;
+    processors::switch_on(1)?;
+    let firmware = context.firmware()?;
+    let releases = memory::read_word(memory::RELEASES);
+    let (handle, total) = (context.share_good(&[firmware.range()])?, firmware.length);
+    plan(context, PANIC, DOOR_T)?;
+    let parties = contexts::parties(context);
+    let question = context.parameters.processor().into();
+    let mut in_use = false;
+    for moment in 0..60 {
+        if contexts::interrupted_load(context, handle, total, 1000 + 997 * (moment % 20))? {
+            let busy = processors::run_on(1, || contexts::is_busy(parties, [0x12, question, 0, 0, 0]));
+            if busy {
+                in_use = true;
+                break;
+            }
+            contexts::resume(context);
+        }
+        context.client.release().map_err(|error| failure!("release: {error}"))?;
+    }
+    expect!(in_use, "no request is interrupted where the service is at work");
+    let answer = processors::run_on(1, || door_t(context, ts_rpc::Request::GetVersion.encode()))?;
+    expect_eq!(answer, [0xFF_0000, INTERNAL, 0, 0, 0], "the answer to what failed");
+    processors::run_on(1, || expect_dead(context))?;
+    let answer = contexts::resume(context);
+    expect_eq!(
+        answer[3],
+        u64::from(u32::from(TeeResult::InProgress)),
+        "the answer to the interrupted request"
+    );
+    expect_dead(context)?;
+    expect_held(releases)
 }

@@ -1,4 +1,4 @@
-//! This project's own firmware on the remote core: it really runs, stops, runs again, and crashes on request.
+//! This project's own firmware on the Cortex-M33: it really runs, stops, runs again, and crashes on request.
 use crate::context::Context;
 use crate::framework::Outcome;
 use crate::observe::{self, Signs};
@@ -31,8 +31,10 @@ pub(super) fn load_file(context: &mut Context, file: File) -> Outcome<Signs> {
     context.load(file).map_err(|error| failure!("{}: {error}", file.name))?;
     let location = context.client.resource_table().map_err(|error| failure!("{error}"))?;
     let location = location.ok_or_else(|| failure!("no resource table"))?;
-    let table = observe::copy_table(location).ok_or_else(|| failure!("the resource table is elsewhere"))?;
-    Ok(observe::signs(&table))
+    let processor = context.client.processor();
+    let table = observe::copy_table(processor, location);
+    let table = table.ok_or_else(|| failure!("the resource table is elsewhere"))?;
+    Ok(observe::signs(processor, &table))
 }
 
 /// Starts it and waits for its heartbeat to move twice. Returns the heartbeat's address.

@@ -61,7 +61,8 @@ fn table_of_loaded_image(context: &mut Context) -> Outcome {
     let first = context.client.resource_table().map_err(|error| failure!("{error}"))?;
     let location = first.ok_or_else(|| failure!("{} has no resource table", sample.name))?;
     expect!(
-        crate::observe::copy_table(location).is_some_and(|table| table.starts_with(&[1, 0, 0, 0])),
+        crate::observe::copy_table(context.client.processor(), location)
+            .is_some_and(|table| table.starts_with(&[1, 0, 0, 0])),
         "no resource table at {:#x}, size {:#x}",
         location.address,
         location.size

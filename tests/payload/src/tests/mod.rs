@@ -2,8 +2,10 @@
 mod addresses;
 mod bounds;
 mod claims;
+mod contexts;
 mod counters;
 mod discovery;
+mod door_t;
 mod families;
 mod faults;
 mod firmware;
@@ -13,10 +15,12 @@ mod large;
 mod lifecycle;
 mod measurements;
 mod preemption;
+mod processors;
 mod requests;
 mod scattered;
 mod sharing;
 mod slices;
+mod soak;
 mod status;
 mod vectors;
 
@@ -30,6 +34,7 @@ const THEMES: &[&[Case]] = &[
     requests::CASES,
     status::CASES,
     families::CASES,
+    door_t::CASES,
     lifecycle::CASES,
     measurements::CASES,
     sharing::CASES,
@@ -38,16 +43,22 @@ const THEMES: &[&[Case]] = &[
     flips::CASES,
     slices::CASES,
     claims::CASES,
+    processors::CASES,
     large::CASES,
     firmware::CASES,
     preemption::CASES,
+    contexts::CASES,
     fuzz::CASES,
 ];
 
 /// Cases that need a machine of their own: an emulator that counts instructions, another build of the partition, or one that has
 /// just booted. They run only where the parameters name their theme, and then nothing else does.
-const SPECIAL: &[(&str, &[Case])] =
-    &[("bounds", bounds::CASES), ("counters", counters::CASES), ("faults", faults::CASES)];
+const SPECIAL: &[(&str, &[Case])] = &[
+    ("bounds", bounds::CASES),
+    ("counters", counters::CASES),
+    ("faults", faults::CASES),
+    ("soak", soak::CASES),
+];
 
 /// Runs what the parameters choose and prints the end line.
 pub fn run(parameters: Parameters) {

@@ -99,7 +99,9 @@ fn whole_life(context: &mut Context, firmware: File, heart: bool) -> Outcome<(u6
     let digest = digest();
     let table = context.client.resource_table().map_err(|error| failure!("table: {error}"))?;
     let location = table.ok_or_else(|| failure!("no resource table"))?;
-    let heartbeat = observe::copy_table(location).and_then(|table| observe::signs(&table).heartbeat);
+    let processor = context.client.processor();
+    let copy = observe::copy_table(processor, location);
+    let heartbeat = copy.and_then(|table| observe::signs(processor, &table).heartbeat);
     let heartbeat = heartbeat.ok_or_else(|| failure!("the resource table names no heartbeat"))?;
     if heart {
         context.client.start().map_err(|error| failure!("start: {error}"))?;

@@ -40,7 +40,7 @@ fn unknown_commands(context: &mut Context) -> Outcome {
 }
 
 fn reserved_commands(context: &mut Context) -> Outcome {
-    for id in [5, 0x15, 0x16, 0x17] {
+    for id in [5, 0x16, 0x17] {
         refused(context, [id, 0, 0, 0, 0], Refusal::NotImplemented)?;
     }
     Ok(())
@@ -84,7 +84,7 @@ fn one_call_is_not_for_everybody(context: &mut Context) -> Outcome {
 }
 
 fn unknown_processors(context: &mut Context) -> Outcome {
-    for processor in [1, 77, 0x8000_0000, 0xffff_ffff] {
+    for processor in [2, 77, 0x8000_0000, 0xffff_ffff] {
         for id in [1, 2, 3, 4, 6, 0x11, 0x12] {
             refused(context, [id, processor, 0, 0, 0], Refusal::UnknownProcessor)?;
         }

@@ -36,6 +36,8 @@ const STOPPED: u64 = 5;
 /// What is being done to a processor, where GET_STATUS has it.
 const HELD_FOR_RELEASE: u64 = 4 << 8;
 const CLEARED: u64 = 5 << 8;
+/// Why it does not run: it locked up.
+const LOCKUP: u64 = 5;
 /// There is an owner.
 const OWNED: u64 = 1 << 32;
 
@@ -73,9 +75,9 @@ fn owner(context: &mut Context) -> Outcome<u64> {
     }
 }
 
-/// Version 1.0, one processor; no isolation, slices, and (in the manifest of these tests) ONE_CALL for somebody; room for three.
+/// Version 1.0, two processors; no isolation, slices, and (in the manifest of these tests) ONE_CALL for somebody; room for three.
 fn info(context: &mut Context) -> Outcome {
-    expect_eq!(ask(context, GET_INFO, 0)?, [1 << 16, 1, 0b111, 3], "the values of GET_INFO");
+    expect_eq!(ask(context, GET_INFO, 0)?, [1 << 16, 2, 0b111, 3], "the values of GET_INFO");
     Ok(())
 }
 
@@ -95,9 +97,9 @@ fn info_counts_loads_and_handles(context: &mut Context) -> Outcome {
     context.reclaim(handle)
 }
 
-/// GET_PROCESSOR counts from 0; there is one.
+/// GET_PROCESSOR counts from 0; there are two.
 fn processors(context: &mut Context) -> Outcome {
-    for index in [1, 2, 0x8000_0000, 0xFFFF_FFFF] {
+    for index in [2, 3, 0x8000_0000, 0xFFFF_FFFF] {
         let answer = context.ask([GET_PROCESSOR, index, 0, 0, 0])?;
         context.expect_refusal(answer, Refusal::UnknownProcessor)?;
     }
@@ -105,6 +107,9 @@ fn processors(context: &mut Context) -> Outcome {
         let answer = context.ask([command, 1 << 32, 0, 0, 0])?;
         context.expect_refusal(answer, Refusal::FlagsUnknown)?;
     }
+    // The second: its id, its state, a boot address of its own, two regions.
+    expect_eq!(ask(context, GET_PROCESSOR, 1)?, [1, OFFLINE, 1 << 2, 2], "the second processor");
+    expect_eq!(ask(context, GET_STATUS, 1)?, [OFFLINE, 0, 0, 0], "the second processor's status");
     expect_status(context, OFFLINE, 0, 0)
 }
 
@@ -168,7 +173,7 @@ fn a_crash_is_told(context: &mut Context) -> Outcome {
     let crashed =
         machine::wait_until(10_000, || ask(context, GET_STATUS, 0).is_ok_and(|[state, ..]| state == CRASHED));
     expect!(crashed, "GET_STATUS never tells of the crash");
-    expect_status(context, CRASHED, owner, 1)?;
+    expect_status(context, CRASHED, owner, LOCKUP)?;
     context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"))?;
     expect_status(context, STOPPED, owner, 0)
 }

@@ -1,6 +1,6 @@
-//! What happens at a fault: a line in the trace, then the heartbeat stands.
+//! What happens at a fault: a line in the trace, a word to the supervisor, then the heartbeat stands.
 
-use crate::memory::{CFSR, HFSR};
+use crate::memory::{CFSR, HFSR, REPORT};
 use crate::say;
 use core::arch::asm;
 
@@ -10,8 +10,12 @@ pub extern "C" fn faulted(address: u32) -> ! {
     stand_still()
 }
 
-/// Never returns; every interrupt is masked.
+/// The report of a fault: the number of its event on the control page.
+const HARD_FAULT: u32 = 3;
+
+/// Reports that the firmware gives up, and never returns; every interrupt is masked.
 pub fn stand_still() -> ! {
+    REPORT.write(HARD_FAULT);
     // SAFETY: masks interrupts for good; nobody is left to be harmed by that.
     unsafe { asm!("cpsid i", options(nomem, nostack, preserves_flags)) };
     loop {

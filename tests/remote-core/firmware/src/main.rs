@@ -1,6 +1,6 @@
-//! Test firmware of the emulated Cortex-M33: counts heartbeats, writes a trace, and fails in the way it is asked to.
+//! Test firmware of the emulated Cortex-M33 and, built for its target, of the Cortex-M4: counts heartbeats, writes a trace, and fails in the way it is asked to.
 //!
-//! Runs in place, non-secure, without an operating system. `tests/remote-core/README.md` has its memory map.
+//! Runs in place, on the M33 non-secure, without an operating system. `tests/remote-core/README.md` has its memory map.
 
 #![no_std]
 #![no_main]
@@ -16,7 +16,7 @@ mod trace;
 use core::fmt::Write;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU32, Ordering};
-use memory::{CPUID, HEARTBEAT};
+use memory::{CORE, CPUID, HEARTBEAT};
 use trace::Trace;
 
 /// The heartbeat that the trace tells of next. Starts at one, so that nothing would be told if the loader had not
@@ -46,7 +46,7 @@ fn main() -> ! {
 /// Writes one line into the trace.
 fn say(text: core::fmt::Arguments<'_>) {
     // The trace takes any text, so writing to it can't fail.
-    let _ = writeln!(Trace, "m33: {text}");
+    let _ = writeln!(Trace, "{CORE}: {text}");
 }
 
 #[panic_handler]

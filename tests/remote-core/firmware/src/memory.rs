@@ -1,4 +1,5 @@
-//! Fixed addresses: words of the shared region and registers of the core (Armv8-M, DDI 0553), and how to reach them.
+//! Fixed addresses: words of the shared region and registers of the core (Armv7-M, DDI 0403, and Armv8-M,
+//! DDI 0553), and how to reach them. Device addresses.
 
 use core::ptr;
 
@@ -25,16 +26,23 @@ impl Word {
     }
 }
 
-/// The trace buffer in the shared region: NUL-terminated text.
-pub const TRACE: usize = 0x80a0_1000;
+/// The core's name, in the trace.
+pub const CORE: &str = if cfg!(cortex_m4) { "m4" } else { "m33" };
+
+/// The shared region; it begins with the resource table.
+const SHARED: usize = if cfg!(cortex_m4) { 0x21e0_0000 } else { 0x80a0_0000 };
+/// The trace buffer: NUL-terminated text.
+pub const TRACE: usize = SHARED + 0x1000;
 /// Bytes of the trace buffer.
 pub const TRACE_BYTES: usize = 0x1000;
 /// Counts the turns of the main loop.
-pub const HEARTBEAT: Word = Word(0x80a0_2000);
+pub const HEARTBEAT: Word = Word(SHARED + 0x2000);
 /// What the other side asks for; zero when there is nothing to do.
-pub const REQUEST: Word = Word(0x80a0_2004);
+pub const REQUEST: Word = Word(SHARED + 0x2004);
+/// The control page's word for what the firmware has to report of itself.
+pub const REPORT: Word = Word(if cfg!(cortex_m4) { 0x21fe_002c } else { 0x80ff_002c });
 /// The two virtqueues that the resource table names. Nothing uses them yet.
-pub const VRINGS: [u32; 2] = [0x80a0_4000, 0x80a0_8000];
+pub const VRINGS: [u32; 2] = [SHARED as u32 + 0x4000, SHARED as u32 + 0x8000];
 
 /// Part number of the core.
 pub const CPUID: Word = Word(0xe000_ed00);
@@ -46,7 +54,9 @@ pub const CFSR: Word = Word(0xe000_ed28);
 pub const HFSR: Word = Word(0xe000_ed2c);
 /// System timer: control, reload value, current value.
 pub const SYST: [Word; 3] = [Word(0xe000_e010), Word(0xe000_e014), Word(0xe000_e018)];
-/// The board's non-secure watchdog (CMSDK APB watchdog): load value.
-pub const WATCHDOG_LOAD: Word = Word(0x4008_1000);
+/// The board's watchdog (CMSDK APB watchdog), for the M33 the non-secure one.
+const WATCHDOG: usize = if cfg!(cortex_m4) { 0x4000_8000 } else { 0x4008_1000 };
+/// The watchdog's load value.
+pub const WATCHDOG_LOAD: Word = Word(WATCHDOG);
 /// The watchdog's control: bit 0 interrupt and counter, bit 1 reset.
-pub const WATCHDOG_CONTROL: Word = Word(0x4008_1008);
+pub const WATCHDOG_CONTROL: Word = Word(WATCHDOG + 0x8);

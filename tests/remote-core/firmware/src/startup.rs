@@ -2,7 +2,20 @@
 
 use core::arch::global_asm;
 
-// A stack overflow raises a fault instead of running into the data below: that is the stack limit register's work.
+// A stack overflow raises a fault instead of running into the data below: that is the stack limit register's work. Armv7-M has none.
+#[cfg(not(cortex_m4))]
+macro_rules! limit_stack {
+    () => {
+        "ldr r0, =__stack_limit\nmsr msplim, r0"
+    };
+}
+#[cfg(cortex_m4)]
+macro_rules! limit_stack {
+    () => {
+        ""
+    };
+}
+
 global_asm!(
     ".section .vectors, \"a\", %progbits",
     ".balign 128",
@@ -22,8 +35,7 @@ global_asm!(
     ".thumb_func",
     ".global reset",
     "reset:",
-    "ldr r0, =__stack_limit",
-    "msr msplim, r0",
+    limit_stack!(),
     "bl {enter}",
     // The faulting context is the frame that the exception entry pushed.
     ".thumb_func",

@@ -4,8 +4,8 @@ use crate::memory::SYST;
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// The core's clock, in ticks per millisecond (20 MHz).
-const TICKS_PER_MILLISECOND: u32 = 20_000;
+/// The core's clock, in ticks per millisecond (25 or 20 MHz).
+const TICKS_PER_MILLISECOND: u32 = if cfg!(cortex_m4) { 25_000 } else { 20_000 };
 /// Interrupts so far.
 static MILLISECONDS: AtomicU32 = AtomicU32::new(0);
 

@@ -1,8 +1,8 @@
 //! The control page: the order in which its words are read and written.
 
 use crate::layout::{
-    CONTROL_LAYOUT_VERSION, CONTROL_MAGIC, CONTROL_PAGE, CONTROL_PAGE_BYTES, CommandResult, ControlWord,
-    EventKind, State,
+    CONTROL_LAYOUT_VERSION, CONTROL_MAGIC, CONTROL_PAGE_BYTES, CommandResult, ControlWord, Core, EventKind,
+    State,
 };
 use crate::window::Window;
 use std::io;
@@ -10,6 +10,7 @@ use std::io;
 /// The supervisor's side of the control page.
 pub(crate) struct Control {
     window: Window,
+    core: Core,
     acknowledged: u32,
     events: u32,
     releases: u32,
@@ -24,10 +25,10 @@ pub(crate) struct NewCommand {
 
 impl Control {
     /// Prepares the page: the core is held, no command, no event. The magic is written last.
-    pub(crate) fn prepare(window: Window) -> io::Result<Self> {
-        window.set_word(ControlWord::Magic.physical_address(), 0)?;
-        window.set_bytes(CONTROL_PAGE, &[0; CONTROL_PAGE_BYTES as usize])?;
-        let control = Self { window, acknowledged: 0, events: 0, releases: 0 };
+    pub(crate) fn prepare(window: Window, core: Core) -> io::Result<Self> {
+        window.set_word(ControlWord::Magic.physical_address(core), 0)?;
+        window.set_bytes(core.control_page(), &[0; CONTROL_PAGE_BYTES as usize])?;
+        let control = Self { window, core, acknowledged: 0, events: 0, releases: 0 };
         control.set(ControlWord::LayoutVersion, CONTROL_LAYOUT_VERSION)?;
         control.set(ControlWord::Magic, CONTROL_MAGIC)?;
         Ok(control)
@@ -51,6 +52,17 @@ impl Control {
         self.set(ControlWord::AcknowledgedSequence, sequence)?;
         self.acknowledged = sequence;
         Ok(())
+    }
+
+    /// Before a release: forgets what the firmware has reported.
+    pub(crate) fn clear_firmware_report(&mut self) -> io::Result<()> {
+        self.set(ControlWord::FirmwareReport, 0)
+    }
+
+    /// What the firmware reports of itself since its release.
+    pub(crate) fn firmware_report(&self) -> io::Result<Option<EventKind>> {
+        let reported = self.get(ControlWord::FirmwareReport)? == EventKind::HardFault as u32;
+        Ok(reported.then_some(EventKind::HardFault))
     }
 
     /// Tells what the core does.
@@ -78,10 +90,10 @@ impl Control {
     }
 
     fn get(&self, word: ControlWord) -> io::Result<u32> {
-        self.window.word(word.physical_address())
+        self.window.word(word.physical_address(self.core))
     }
 
     fn set(&self, word: ControlWord, value: u32) -> io::Result<()> {
-        self.window.set_word(word.physical_address(), value)
+        self.window.set_word(word.physical_address(self.core), value)
     }
 }

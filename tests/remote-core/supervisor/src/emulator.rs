@@ -1,7 +1,7 @@
 //! One process of the emulator: from its start to its end. A process runs one release of the core and is never reused,
 //! because an emulator keeps translated code of memory that another process has since written.
 
-use crate::layout::EventKind;
+use crate::layout::{Core, EventKind};
 use crate::log::Log;
 use crate::qmp::{self, Message};
 use crate::supervisor::Config;
@@ -43,8 +43,8 @@ pub(crate) enum Waited {
 
 impl Emulator {
     /// Starts a process and returns when its processor runs (or has already crashed: see [`Emulator::wait`]).
-    pub(crate) fn start(config: &Config, log: &Log) -> Result<Self, String> {
-        let mut command = command_line(config);
+    pub(crate) fn start(config: &Config, log: &Log, boot_address: u32) -> Result<Self, String> {
+        let mut command = command_line(config, boot_address);
         log.line(format_args!("start: {command:?}"));
         let mut child = command
             .stdin(Stdio::piped())
@@ -256,15 +256,20 @@ fn copy_output(stream: impl Read, log: &Log, kept: &Mutex<String>) {
 }
 
 /// The command that runs the emulator: killed with the thread that starts it, and leaving no core file.
-fn command_line(config: &Config) -> Command {
+fn command_line(config: &Config, boot_address: u32) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--", "prlimit", "--core=0:0", "--"]);
     command.arg(&config.qemu);
-    command.args(["-M", "mps2-an505,memory-backend=win", "-m", "16M"]);
+    command.arg("-M").arg(format!("{},memory-backend=win", config.core.board())).args(["-m", "16M"]);
     command
         .arg("-object")
         .arg(option("memory-backend-file,id=win,size=16M,share=on,mem-path=", &config.window));
-    command.arg("-device").arg(option("loader,addr=0x10000000,file=", &config.boot_rom));
+    if let Some(boot_rom) = &config.boot_rom {
+        command.arg("-device").arg(option("loader,addr=0x10000000,file=", boot_rom));
+    }
+    if config.core == Core::CortexM4 {
+        command.arg("-global").arg(format!("armv7m.init-nsvtor={boot_address:#x}"));
+    }
     command.args(["-nodefaults", "-nic", "none", "-display", "none", "-serial", "null", "-monitor", "none"]);
     // A reset of the guest ends this process's use: it stops there and tells, instead of starting over.
     command.args(["-action", "reboot=shutdown,shutdown=pause,watchdog=none"]);

@@ -1,7 +1,7 @@
-//! Owns the emulated Cortex-M33: its process, its reset line and its events.
+//! Owns an emulated remote core, a Cortex-M33 or a Cortex-M4: its process, its reset line and its events.
 //!
-//! The remote core and the machine that runs the partition are two emulator processes that share one file, the
-//! window. The partition moves the reset line by words of the control page, which lies in the window; a thread of this
+//! A remote core and the machine that runs the partition are emulator processes that share one file, the window. Several
+//! cores share the same window; each has a control page and a supervisor of its own. The partition moves the reset line by words of the control page, which lies in the window; a thread of this
 //! crate reads them there, and starts or ends the core's process. `tests/remote-core/README.md` has the control page.
 //!
 //! Everything is done with plain reads and writes of the file, so nothing here is unsafe.
@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod control;
+mod doorbell;
 mod emulator;
 mod layout;
 mod line;
@@ -17,9 +18,10 @@ mod qmp;
 mod supervisor;
 mod window;
 
+pub use doorbell::Doorbell;
 pub use layout::{
-    CONTROL_LAYOUT_VERSION, CONTROL_MAGIC, CONTROL_PAGE, CONTROL_PAGE_BYTES, Command, ControlWord, EventKind,
-    State, WINDOW, WINDOW_BYTES,
+    CONTROL_LAYOUT_VERSION, CONTROL_MAGIC, CONTROL_PAGE_BYTES, Command, ControlWord, Core, EventKind, State,
+    WINDOW, WINDOW_BYTES,
 };
 pub use supervisor::{Config, Event, Report, Supervisor};
 pub use window::{create_window, read_window, write_window};

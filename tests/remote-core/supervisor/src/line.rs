@@ -2,7 +2,7 @@
 
 use crate::control::{Control, NewCommand};
 use crate::emulator::{Emulator, Ending, Waited, crash_in};
-use crate::layout::{Command, CommandResult, EventKind, State};
+use crate::layout::{Command, CommandResult, Core, EventKind, State};
 use crate::log::Log;
 use crate::supervisor::{Config, Event, Report};
 use std::io;
@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// How often the control page is looked at.
 const POLL: Duration = Duration::from_millis(1);
+/// A core takes a vector table's address without its low bits, so another address would silently start from another table.
+const VECTOR_TABLE_ALIGNMENT: u32 = 128;
 
 /// The thread's work, from the prepared control page until it is told to finish.
 pub(crate) struct ResetLine {
@@ -55,7 +57,10 @@ impl ResetLine {
             return Ok(());
         };
         match emulator.wait(POLL) {
-            Waited::Nothing => Ok(()),
+            Waited::Nothing => match self.control.firmware_report()? {
+                Some(kind) => self.crashed(Some(kind)),
+                None => Ok(()),
+            },
             Waited::Message(message) => match crash_in(&message) {
                 Some(kind) => self.crashed(Some(kind)),
                 None => Ok(()),
@@ -72,9 +77,23 @@ impl ResetLine {
         let Some(ending) = self.emulator.take().map(Emulator::end) else {
             return Ok(());
         };
+        // What the firmware has reported came before anything that its emulator had to say.
+        let reported = self.control.firmware_report()?;
+        let kind = reported.or(kind).or_else(|| ending.crash()).unwrap_or(EventKind::EmulatorEnded);
+        self.happened(kind, &ending)?;
+        // Last: whoever sees this state finds the event.
         self.control.set_state(State::Crashed)?;
-        let kind = kind.or_else(|| ending.crash()).unwrap_or(EventKind::EmulatorEnded);
-        self.happened(kind, &ending)
+        self.ring();
+        Ok(())
+    }
+
+    /// Tells the partition to look.
+    fn ring(&self) {
+        if let Some(doorbell) = &self.config.doorbell
+            && let Err(error) = doorbell.ring()
+        {
+            self.log.line(format_args!("the doorbell does not ring: {error}"));
+        }
     }
 
     fn happened(&mut self, kind: EventKind, ending: &Ending) -> io::Result<()> {
@@ -105,7 +124,13 @@ impl ResetLine {
         if self.emulator.is_some() {
             return Ok(self.failed("release: the core runs already".into(), CommandResult::AlreadyRunning));
         }
-        match Emulator::start(&self.config, &self.log) {
+        self.control.clear_firmware_report()?;
+        if !boot_address.is_multiple_of(VECTOR_TABLE_ALIGNMENT) && self.config.core == Core::CortexM4 {
+            // The M33's boot ROM refuses it by itself.
+            let text = format!("release: no vector table can lie at {boot_address:#010x}");
+            return Ok(self.failed(text, CommandResult::BadBootAddress));
+        }
+        match Emulator::start(&self.config, &self.log, boot_address) {
             Ok(emulator) => {
                 self.emulator = Some(emulator);
                 let release = self.control.count_release()?;
@@ -122,7 +147,7 @@ impl ResetLine {
         let ending = self.emulator.take().map(Emulator::end);
         self.control.set_state(State::Held)?;
         if let Some(ending) = ending
-            && let Some(kind) = ending.crash()
+            && let Some(kind) = self.control.firmware_report()?.or_else(|| ending.crash())
         {
             self.happened(kind, &ending)?;
         }
@@ -157,7 +182,8 @@ mod tests {
         let mut config = Config::new(path("window"), path("rom"), path("log"));
         config.qemu = path("emulator");
         let log = Log::create(&config.log).unwrap();
-        let control = Control::prepare(Window::open(&config.window).unwrap()).unwrap();
+        let core = config.core;
+        let control = Control::prepare(Window::open(&config.window).unwrap(), core).unwrap();
         let mut line = ResetLine::new(config, log, control);
         assert_eq!(line.release(0).unwrap(), CommandResult::Done);
         if let Some(emulator) = &mut line.emulator {
@@ -165,7 +191,7 @@ mod tests {
         }
         line.hold().unwrap();
         let window = Window::open(&path("window")).unwrap();
-        let word = |word: crate::ControlWord| window.word(word.physical_address()).unwrap();
+        let word = |word: crate::ControlWord| window.word(word.physical_address(core)).unwrap();
         assert_eq!(word(crate::ControlWord::State), State::Held as u32);
         assert_eq!(word(crate::ControlWord::EventSequence) as usize, line.report.events.len());
         line.report.events.iter().map(|event| event.kind).collect()

@@ -1,7 +1,8 @@
 //! What users of this crate hold: the supervisor, its configuration and its report.
 
 use crate::control::Control;
-use crate::layout::EventKind;
+use crate::doorbell::Doorbell;
+use crate::layout::{Core, EventKind};
 use crate::line::ResetLine;
 use crate::log::Log;
 use crate::window::Window;
@@ -15,27 +16,39 @@ use std::time::Duration;
 /// What the supervisor works with.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The core.
+    pub core: Core,
     /// The window's file: see [`create_window`](crate::create_window).
     pub window: PathBuf,
-    /// The secure boot ROM: its ELF file, or its raw image.
-    pub boot_rom: PathBuf,
+    /// The Cortex-M33's secure boot ROM: its ELF file, or its raw image. The Cortex-M4 has none.
+    pub boot_rom: Option<PathBuf>,
     /// `qemu-system-arm`: a path, or a name that the shell would find.
     pub qemu: PathBuf,
     /// The log to write. An older one is replaced.
     pub log: PathBuf,
     /// How long the emulator may take to start.
     pub start_limit: Duration,
+    /// What is rung after each event, so that the partition looks at the control page. None: it has to look by itself.
+    pub doorbell: Option<Doorbell>,
 }
 
 impl Config {
-    /// The usual configuration: `qemu-system-arm` from the search path, and 20 s for its start.
+    /// The usual configuration of a Cortex-M33: `qemu-system-arm` from the search path, 20 s for its start, and no doorbell.
     pub fn new(window: impl Into<PathBuf>, boot_rom: impl Into<PathBuf>, log: impl Into<PathBuf>) -> Self {
+        let boot_rom = Some(boot_rom.into());
+        Self { core: Core::CortexM33, boot_rom, ..Self::cortex_m4(window, log) }
+    }
+
+    /// The same of a Cortex-M4.
+    pub fn cortex_m4(window: impl Into<PathBuf>, log: impl Into<PathBuf>) -> Self {
         Self {
+            core: Core::CortexM4,
             window: window.into(),
-            boot_rom: boot_rom.into(),
+            boot_rom: None,
             qemu: "qemu-system-arm".into(),
             log: log.into(),
             start_limit: Duration::from_secs(20),
+            doorbell: None,
         }
     }
 }
@@ -81,9 +94,11 @@ impl Supervisor {
             io::Error::new(error.kind(), format!("{}: {error}", path.display()))
         };
         let log = Log::create(&config.log).map_err(|error| missing(error, &config.log))?;
-        std::fs::File::open(&config.boot_rom).map_err(|error| missing(error, &config.boot_rom))?;
+        if let Some(boot_rom) = &config.boot_rom {
+            std::fs::File::open(boot_rom).map_err(|error| missing(error, boot_rom))?;
+        }
         let window = Window::open(&config.window).map_err(|error| missing(error, &config.window))?;
-        let control = Control::prepare(window)?;
+        let control = Control::prepare(window, config.core)?;
         let finish = Arc::new(AtomicBool::new(false));
         let line = ResetLine::new(config, log, control);
         let told = Arc::clone(&finish);

@@ -4,10 +4,12 @@ mod common;
 
 use common::{Bench, DONE};
 use remote_core_supervisor::{
-    CONTROL_MAGIC, Command, ControlWord, EventKind, State, Supervisor, read_window,
+    CONTROL_MAGIC, Command, ControlWord, Doorbell, EventKind, State, Supervisor, read_window,
 };
 use std::fs::{self, Permissions};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -209,6 +211,47 @@ fn events() {
     assert_event(lockup, EventKind::Lockup);
     assert_event("exit 0\n", EventKind::EmulatorEnded);
     assert_event("kill -SEGV $$\n", EventKind::EmulatorEnded);
+}
+
+/// The event's words come before the state, and the bell last: whoever looks when it rings finds everything.
+#[test]
+fn the_doorbell_rings_when_the_event_can_be_read() {
+    let fake = Fake::new(&[STARTS, RUNS, "sleep 0.2; exit 0\n"]);
+    let doorbell = Doorbell::listen(&fake.directory.path().join("doorbell")).unwrap();
+    let mut machine = UnixStream::connect(doorbell.path()).unwrap();
+    machine.set_read_timeout(Some(common::LIMIT)).unwrap();
+    let rom = fake.directory.path().join("rom");
+    let mut bench = Bench::new(&fake.path(), &rom, |config| config.doorbell = Some(doorbell));
+    for count in 1..=2 {
+        assert_eq!(bench.release(0x8000_0000), DONE, "{}", bench.log());
+        machine.read_exact(&mut [0]).unwrap();
+        assert_eq!(bench.state(), State::Crashed as u32);
+        assert_eq!(bench.control(ControlWord::Event), EventKind::EmulatorEnded as u32);
+        assert_eq!(bench.control(ControlWord::EventSequence), count);
+        assert_eq!(bench.hold(), DONE);
+    }
+    bench.finish();
+    machine.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    assert!(machine.read_exact(&mut [0]).is_err(), "once for each event");
+}
+
+#[test]
+fn what_the_firmware_reports_is_an_event_of_its_release_only() {
+    let fake = Fake::new(&[STARTS, RUNS, STAYS]);
+    let mut bench = fake.bench();
+    let report = ControlWord::FirmwareReport.physical_address();
+    for count in 1..=2 {
+        bench.set_word(report, EventKind::HardFault as u32);
+        assert_eq!(bench.release(0x8000_0000), DONE, "{}", bench.log());
+        assert_eq!(bench.control(ControlWord::FirmwareReport), 0, "what was there before the release");
+        bench.set_word(report, 77);
+        bench.set_word(report, EventKind::HardFault as u32);
+        bench.wait_for_events(count);
+        bench.assert_crashed(EventKind::HardFault as u32);
+        assert_no_children();
+        assert_eq!(bench.hold(), DONE);
+    }
+    assert_eq!(bench.finish().events.len(), 2);
 }
 
 #[test]

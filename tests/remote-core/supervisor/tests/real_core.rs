@@ -1,9 +1,10 @@
 //! The supervisor with the real emulator, boot ROM and firmware. What is missing is named and the tests are skipped;
 //! with `REMOTE_CORE_REQUIRED=1` a skipped test is a failed one.
 //!
-//! `REMOTE_CORE_QEMU`, `REMOTE_CORE_BOOT_ROM` and `REMOTE_CORE_FIRMWARE` name the files. Otherwise the emulator comes
-//! from the search path, and the others from the target directory (built with
-//! `cargo build --release -p remote-core-boot-rom -p remote-core-firmware --target thumbv8m.main-none-eabi`).
+//! `REMOTE_CORE_QEMU`, `REMOTE_CORE_BOOT_ROM`, `REMOTE_CORE_FIRMWARE` and `REMOTE_CORE_FIRMWARE_M4` name the files. Otherwise the
+//! emulator comes from the search path, and the others from the target directory (built with
+//! `cargo build --release -p remote-core-boot-rom -p remote-core-firmware --target thumbv8m.main-none-eabi` and
+//! `cargo build --release -p remote-core-firmware --target thumbv7em-none-eabi`).
 //! An argument that is no option chooses the tests whose name contains it.
 
 mod common;
@@ -19,6 +20,8 @@ struct Files {
     qemu: PathBuf,
     boot_rom: PathBuf,
     firmware: PathBuf,
+    /// The same firmware, built for the Cortex-M4.
+    firmware_m4: PathBuf,
     /// Another firmware: starts at 0x80100000, counts in the word at 0x80a00010.
     other_firmware: PathBuf,
 }
@@ -32,18 +35,19 @@ impl Files {
                 .find(|path| path.is_file())
                 .ok_or("no qemu-system-arm in the search path")?,
         };
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("thumbv8m.main-none-eabi/release");
-        let built = |variable: &str, name: &str| match env::var_os(variable) {
+        let built = |variable: &str, file: &str| match env::var_os(variable) {
             Some(path) => PathBuf::from(path),
-            None => target.join(name),
+            None => Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name(file),
         };
         let files = Self {
             qemu,
-            boot_rom: built("REMOTE_CORE_BOOT_ROM", "remote-core-boot-rom"),
-            firmware: built("REMOTE_CORE_FIRMWARE", "remote-core-firmware"),
+            boot_rom: built("REMOTE_CORE_BOOT_ROM", "thumbv8m.main-none-eabi/release/remote-core-boot-rom"),
+            firmware: built("REMOTE_CORE_FIRMWARE", "thumbv8m.main-none-eabi/release/remote-core-firmware"),
+            firmware_m4: built("REMOTE_CORE_FIRMWARE_M4", "thumbv7em-none-eabi/release/remote-core-firmware"),
             other_firmware: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/elf/fw_m33_ns.elf"),
         };
-        for path in [&files.qemu, &files.boot_rom, &files.firmware, &files.other_firmware] {
+        let Self { qemu, boot_rom, firmware, firmware_m4, other_firmware } = &files;
+        for path in [qemu, boot_rom, firmware, firmware_m4, other_firmware] {
             if !path.is_file() {
                 return Err(format!("there is no {}", path.display()));
             }

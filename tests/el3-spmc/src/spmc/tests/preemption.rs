@@ -50,13 +50,13 @@ fn interrupted_requests_go_on_where_they_were() {
 #[test]
 fn queued_interrupts_wait_unless_the_control_says_otherwise() {
     let mut bench = Bench::serving();
-    assert!(!bench.spmc.signals_interrupts());
+    assert!(!bench.spmc.signals_interrupts(0));
     assert_eq!(bench.interrupt(), None);
     bench.answers();
     assert_eq!(bench.normal(&[fixture::CONTROL.into(), fixture::SIGNAL_INTERRUPTS])[0], 0);
-    assert!(bench.spmc.signals_interrupts());
     assert_eq!(bench.interrupt(), None, "no request is being served");
     bench.request();
+    assert!(bench.spmc.signals_interrupts(0));
     bench.preempt();
     // The control can go back meanwhile; what is interrupted can still be resumed.
     bench.normal(&[fixture::CONTROL.into(), 0]);

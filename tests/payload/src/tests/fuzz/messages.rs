@@ -126,6 +126,9 @@ pub fn random(random: &mut Random) -> Message {
     message
 }
 
+/// The endpoint that the manifest does not list for processor 1.
+const UNLISTED: u16 = 3;
+
 /// A valid message, in most cases with one register changed.
 pub fn mutated(random: &mut Random, pool: &Pool, state: State, sender: u16) -> Message {
     if random.once_in(6) {
@@ -160,6 +163,10 @@ pub fn mutated(random: &mut Random, pool: &Pool, state: State, sender: u16) -> M
             _ => item.length,
         };
         payload[4] = if random.once_in(12) { random.register() } else { 0 };
+    }
+    // The processor that is not for this endpoint.
+    if sender == UNLISTED && random.once_in(4) {
+        payload[1] = 1;
     }
     let mut message = Message::door_d(random, sender, payload);
     if random.once_in(2) {

@@ -1,12 +1,12 @@
 //! Direct messages by the thousand, random ones and valid ones with mistakes: one answer each, and afterwards a clean load.
 //!
-//! The seed is `seed=` of the parameters, or a fixed one; it is printed. So are the numbers of messages of each family, of each
+//! `random=`, `mutated=` and `enough=` of the parameters say how many. The seed is `seed=`, or a fixed one; it is printed. So are the numbers of messages of each family, of each
 //! command and of each refusal that a client can provoke with messages alone: each has to be seen often enough to count.
 mod counts;
 mod crowd;
 mod messages;
 mod pool;
-mod random;
+pub mod random;
 
 use crate::context::{Context, HYPERVISOR};
 use crate::framework::{Failure, Outcome, Text};
@@ -25,16 +25,23 @@ crate::cases! { "fuzz":
     messages_of_all_families
 }
 
-/// Messages of each of the two kinds.
-const MESSAGES: u32 = 10_000;
-/// More messages with mistakes: so many refusals have to be seen.
-const MORE: u32 = 8_000;
+/// Random messages without a parameter.
+const RANDOM: u32 = 10_000;
+/// Valid messages with mistakes without a parameter.
+const MUTATED: u32 = 18_000;
+/// How often each command and each refusal has to be seen without a parameter.
+const ENOUGH: u32 = 20;
+/// Messages between two lines about how far it is.
+const REPORT: u32 = 50_000;
 /// The seed without a parameter.
 const SEED: u64 = 0x7265_6d6f_7465_7072;
 /// Most starts: each takes a new emulator of the remote core.
 const STARTS: u32 = 4;
 /// Messages for which firmware that was started runs on, and stays stopped.
 const PATIENCE: u32 = 60;
+
+/// The processor whose state is followed.
+const PROCESSOR: u64 = 0;
 
 /// Who sends messages.
 const ENDPOINTS: [u16; 4] = [HYPERVISOR, 1, 2, 3];
@@ -61,7 +68,12 @@ struct Fuzzer<'a> {
 }
 
 fn messages_of_all_families(context: &mut Context) -> Outcome {
-    let seed = context.parameters.value("seed").and_then(number).unwrap_or(SEED);
+    let parameter = |key| context.parameters.value(key).and_then(number);
+    let seed = parameter("seed").unwrap_or(SEED);
+    let count =
+        |key, otherwise| parameter(key).and_then(|count| u32::try_from(count).ok()).unwrap_or(otherwise);
+    let (messages, mutated, enough) =
+        (count("random", RANDOM), count("mutated", MUTATED), count("enough", ENOUGH));
     say!("info fuzz seed {seed:#x}");
     if !context.set_strictness(Strictness::Strict)? {
         let why = "the pool of handles needs shares that only the test bench's SPMC takes";
@@ -78,7 +90,7 @@ fn messages_of_all_families(context: &mut Context) -> Outcome {
         in_crowd: false,
         owner: HYPERVISOR,
     };
-    let outcome = fuzzer.run(&pool);
+    let outcome = fuzzer.run(&pool, messages, mutated);
     let Fuzzer { counts, owner, .. } = fuzzer;
     counts.print();
     context.client.tee().speak_for(owner);
@@ -88,18 +100,26 @@ fn messages_of_all_families(context: &mut Context) -> Outcome {
     context.client.tee().speak_for(HYPERVISOR);
     let reclaimed = pool.reclaim(context);
     outcome.and(stopped).and(released).and(reclaimed)?;
-    expect!(counts.answers() >= 2 * MESSAGES + MORE, "there were only {} answers", counts.answers());
-    counts.check()
+    expect!(
+        counts.answers() >= messages.saturating_add(mutated),
+        "there were only {} answers",
+        counts.answers()
+    );
+    counts.check(enough)
 }
 
 impl Fuzzer<'_> {
-    fn run(&mut self, pool: &Pool) -> Outcome {
-        for _ in 0..MESSAGES {
+    fn run(&mut self, pool: &Pool, random: u32, mutated: u32) -> Outcome {
+        for index in 0..random {
+            if index > 0 && index % REPORT == 0 {
+                say!("info soak messages: {index} random");
+            }
             let mut message = messages::random(&mut self.random);
             message.sender = self.sender();
             self.send(message)?;
         }
-        while self.counts.answers() < 2 * MESSAGES + MORE {
+        let all = random.saturating_add(mutated);
+        while self.counts.answers() < all {
             if self.state == State::Offline && self.random.once_in(CROWDS) {
                 self.crowd(pool)?;
                 continue;
@@ -121,7 +141,7 @@ impl Fuzzer<'_> {
     fn is_untimely(&self, command: u64, processor: u64) -> bool {
         let (starting, stopping, loading, releasing) =
             (command == 2, command == 3, command & 0xFFFF == 1, command == 6);
-        processor == 0
+        processor == PROCESSOR
             && match self.state {
                 State::Offline => false,
                 State::Loaded => starting && self.starts >= STARTS,
@@ -139,7 +159,12 @@ impl Fuzzer<'_> {
             }
             if done == u64::MAX {
                 // The memory was used up and does not hold all of the image: such a load begins again and again.
-                self.context.client.release().map_err(|error| failure!("release: {error}"))?;
+                let (client, processor) =
+                    (&mut self.context.client, message.command().map_or(0, |(_, id)| id));
+                client.select(processor as u32);
+                let released = client.release();
+                client.select(PROCESSOR as u32);
+                released.map_err(|error| failure!("release: {error}"))?;
                 return Ok(result);
             }
             let answer = self.context.call(message.function, arguments);
@@ -182,7 +207,8 @@ impl Fuzzer<'_> {
         }
         expect_eq!(function, message.function + 1, "the answer's function");
         let mut result = result_of(&message, &answer);
-        let is_left = message.sender == HYPERVISOR && self.random.once_in(LEFT);
+        let elsewhere = command.is_some_and(|(_, processor)| processor != PROCESSOR);
+        let is_left = message.sender == HYPERVISOR && self.random.once_in(LEFT) && !elsewhere;
         if message.command().is_some_and(|(command, _)| command & 0xFFFF == 1) && !is_left && !self.in_crowd {
             result = self.go_on(&message, &arguments, result)?;
         }
@@ -191,9 +217,9 @@ impl Fuzzer<'_> {
                 expect_eq!(answer[3], u64::from(control), "the control register of the answer");
                 self.counts.rpc(control);
             }
-            (None, Some((command, _))) => {
+            (None, Some((command, processor))) => {
                 self.counts.command(message.function, command);
-                self.follow(message.sender, command, result)?;
+                self.follow(message.sender, command, processor, result)?;
             }
             // The second family at door T.
             (None, None) => {
@@ -205,7 +231,7 @@ impl Fuzzer<'_> {
     }
 
     /// Follows the processor's state, and asks why a request was refused.
-    fn follow(&mut self, sender: u16, command: u64, result: u64) -> Outcome {
+    fn follow(&mut self, sender: u16, command: u64, processor: u64, result: u64) -> Outcome {
         let result = u32::try_from(result).ok().and_then(|result| TeeResult::try_from(result).ok());
         match result {
             None => return Err(failure!("command {command:#x} has a result that is none")),
@@ -230,6 +256,11 @@ impl Fuzzer<'_> {
                 self.counts.refusal(refusal);
                 return Ok(());
             }
+        }
+        if processor != PROCESSOR {
+            // No image here fits another processor's memory, so that one stays as it is.
+            expect!(command & 0xFFFF != 1, "an image of the Cortex-M33 loads on processor {processor:#x}");
+            return Ok(());
         }
         let next = match (command & 0xFFFF, self.state) {
             (1, _) => {

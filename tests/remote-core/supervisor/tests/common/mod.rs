@@ -1,7 +1,7 @@
 //! The partition's side of the control page, and a look at the processes, for the tests of this crate.
 
 use remote_core_supervisor::{
-    Command, Config, ControlWord, Report, State, Supervisor, create_window, read_window, write_window,
+    Command, Config, ControlWord, Core, Report, State, Supervisor, create_window, read_window, write_window,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ pub const DONE: u32 = 0;
 
 /// A window with a supervisor, used as the partition uses it.
 pub struct Bench {
+    core: Core,
     pub directory: TempDir,
     pub window: PathBuf,
     /// None once it has ended.
@@ -32,8 +33,22 @@ impl Bench {
         let mut config = Config::new(&window, boot_rom, directory.path().join("log"));
         config.qemu = qemu.into();
         adjust(&mut config);
+        Self::start(directory, config)
+    }
+
+    /// A Cortex-M4 with a supervisor of its own on the same window.
+    #[allow(dead_code, reason = "only one of the test programs has a second core")]
+    pub fn cortex_m4(&self, qemu: &Path) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config::cortex_m4(&self.window, directory.path().join("log"));
+        config.qemu = qemu.into();
+        Self::start(directory, config)
+    }
+
+    fn start(directory: TempDir, config: Config) -> Self {
+        let (core, window) = (config.core, config.window.clone());
         let supervisor = Some(Supervisor::start(config).unwrap());
-        Self { directory, window, supervisor, sequence: 0 }
+        Self { core, directory, window, supervisor, sequence: 0 }
     }
 
     pub fn word(&self, physical: u64) -> u32 {
@@ -45,15 +60,15 @@ impl Bench {
     }
 
     pub fn control(&self, word: ControlWord) -> u32 {
-        self.word(word.physical_address())
+        self.word(word.physical_address(self.core))
     }
 
     /// Gives a command without waiting for its end.
     pub fn send(&mut self, command: u32, boot_address: u32) {
         self.sequence += 1;
-        self.set_word(ControlWord::BootAddress.physical_address(), boot_address);
-        self.set_word(ControlWord::Command.physical_address(), command);
-        self.set_word(ControlWord::CommandSequence.physical_address(), self.sequence);
+        self.set_word(ControlWord::BootAddress.physical_address(self.core), boot_address);
+        self.set_word(ControlWord::Command.physical_address(self.core), command);
+        self.set_word(ControlWord::CommandSequence.physical_address(self.core), self.sequence);
     }
 
     pub fn acknowledged(&self) -> bool {
@@ -88,7 +103,7 @@ impl Bench {
 
     /// After a crash: the state, the last event, and no process.
     pub fn assert_crashed(&self, event: u32) {
-        assert_eq!(self.state(), State::Crashed as u32, "{}", self.log());
+        assert!(wait_until(|| self.state() == State::Crashed as u32), "{}", self.log());
         assert_eq!(self.control(ControlWord::Event), event, "{}", self.log());
         assert_eq!(processes(&self.window), [0_u32; 0], "{}", self.log());
     }

@@ -2,13 +2,13 @@
 
 use object::read::elf::ElfFile32;
 use object::{Endianness, Object, ObjectSection, ObjectSegment, SegmentFlags};
-use remote_core_supervisor::write_window;
+use remote_core_supervisor::{Core, WINDOW, write_window};
 use std::path::Path;
 
 /// A PT_LOAD of an ELF file.
 #[derive(Debug)]
 pub struct Segment {
-    pub physical: u64,
+    pub device: u64,
     pub virtual_address: u64,
     pub memory: u64,
     pub bytes: Vec<u8>,
@@ -23,7 +23,7 @@ pub fn segments(path: &Path) -> Vec<Segment> {
     let segments = elf.segments().map(|segment| {
         let SegmentFlags::Elf { p_flags, .. } = segment.flags() else { panic!("not an ELF segment") };
         Segment {
-            physical: segment.elf_program_header().p_paddr.get(elf.endian()).into(),
+            device: segment.elf_program_header().p_paddr.get(elf.endian()).into(),
             virtual_address: segment.address(),
             memory: segment.size(),
             bytes: segment.data().unwrap().to_vec(),
@@ -42,13 +42,18 @@ pub fn resource_table(path: &Path) -> (u64, Vec<u8>) {
     (section.address(), section.data().unwrap().to_vec())
 }
 
-/// Loads an ELF file as the partition does: at its physical addresses, with zeros behind each segment's bytes.
-pub fn load(window: &Path, path: &Path) {
+/// Loads an ELF file as the partition does: device addresses become physical ones, with zeros behind each segment's bytes.
+pub fn load_for(core: Core, window: &Path, path: &Path) {
     for segment in segments(path) {
         let mut bytes = segment.bytes;
         bytes.resize(usize::try_from(segment.memory).unwrap(), 0);
-        write_window(window, segment.physical, &bytes).unwrap();
+        write_window(window, WINDOW + segment.device - u64::from(core.window()), &bytes).unwrap();
     }
+}
+
+/// The same for the Cortex-M33.
+pub fn load(window: &Path, path: &Path) {
+    load_for(Core::CortexM33, window, path);
 }
 
 /// Instructions, as halfwords.
@@ -72,12 +77,17 @@ pub fn undefined_instruction() -> Program {
     Program(vec![0xde00])
 }
 
-/// Writes a vector table with a stack and an entry only (every fault locks up), and the program behind it.
-pub fn write_program(window: &Path, boot_address: u32, program: &Program) {
+/// A vector table with a stack and an entry only (every fault locks up), and the program behind it, for this device address.
+pub fn assemble(boot_address: u32, stack: u32, program: &Program) -> Vec<u8> {
     let start = boot_address + 0x400;
     let mut bytes = vec![0; 0x400];
-    bytes[..4].copy_from_slice(&0x8018_0000_u32.to_le_bytes());
+    bytes[..4].copy_from_slice(&stack.to_le_bytes());
     bytes[4..8].copy_from_slice(&(start | 1).to_le_bytes());
     bytes.extend(program.0.iter().flat_map(|halfword| halfword.to_le_bytes()));
-    write_window(window, boot_address.into(), &bytes).unwrap();
+    bytes
+}
+
+/// Writes it for the Cortex-M33.
+pub fn write_program(window: &Path, boot_address: u32, program: &Program) {
+    write_window(window, boot_address.into(), &assemble(boot_address, 0x8018_0000, program)).unwrap();
 }

@@ -1,11 +1,14 @@
 //! The tests with the real core.
 
+mod cortex_m4;
 mod image;
 
 use crate::Files;
 use crate::common::{Bench, DONE, processes, wait_until};
 use image::{load, segments, write_program};
-use remote_core_supervisor::{Config, ControlWord, EventKind, State, Supervisor, create_window, read_window};
+use remote_core_supervisor::{
+    Config, ControlWord, Core, EventKind, State, Supervisor, create_window, read_window,
+};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,7 +21,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("resource_table_says_where_everything_is", resource_table_says_where_everything_is),
     ("firmware_runs_until_it_is_held", firmware_runs_until_it_is_held),
     ("other_firmware_runs_after_a_reload", other_firmware_runs_after_a_reload),
-    ("hard_fault_stops_the_heartbeat", hard_fault_stops_the_heartbeat),
+    ("hard_fault_is_an_event", hard_fault_is_an_event),
     ("reset_request_is_an_event", reset_request_is_an_event),
     ("lockup_is_an_event", lockup_is_an_event),
     ("watchdog_is_an_event", watchdog_is_an_event),
@@ -27,6 +30,9 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("secure_memory_is_closed_to_the_firmware", secure_memory_is_closed_to_the_firmware),
     ("long_trace_keeps_its_newest_lines", long_trace_keeps_its_newest_lines),
     ("killed_supervisor_leaves_no_process", killed_supervisor_leaves_no_process),
+    ("cortex_m4_runs_beside_the_m33", cortex_m4::runs_beside_the_m33),
+    ("cortex_m4_events", cortex_m4::events),
+    ("cortex_m4_starts_where_it_is_told", cortex_m4::starts_where_it_is_told),
     ("release_times", release_times),
 ];
 
@@ -76,11 +82,12 @@ fn firmware_segments_lie_in_the_regions(files: &Files) -> String {
     let private = 0x8000_0000..0x80a0_0000;
     let shared = 0x80a0_0000..0x80c0_0000;
     assert_eq!(segments.len(), 3, "{segments:x?}");
+    // The M33 sees the window where it lies.
     for segment in &segments {
-        let end = segment.physical + segment.memory;
-        assert_eq!(segment.physical, segment.virtual_address);
-        let in_private = private.contains(&segment.physical) && end <= private.end;
-        let in_shared = shared.contains(&segment.physical) && end <= shared.end;
+        let end = segment.device + segment.memory;
+        assert_eq!(segment.device, segment.virtual_address);
+        let in_private = private.contains(&segment.device) && end <= private.end;
+        let in_shared = shared.contains(&segment.device) && end <= shared.end;
         assert!(in_private || in_shared, "{segment:x?}");
         assert!(in_private || !segment.executable, "{segment:x?}");
         assert!(!(segment.writable && segment.executable), "{segment:x?}");
@@ -88,14 +95,13 @@ fn firmware_segments_lie_in_the_regions(files: &Files) -> String {
     }
     for (index, one) in segments.iter().enumerate() {
         for other in &segments[index + 1..] {
-            let apart =
-                one.physical + one.memory <= other.physical || other.physical + other.memory <= one.physical;
+            let apart = one.device + one.memory <= other.device || other.device + other.memory <= one.device;
             assert!(apart, "{one:x?} {other:x?}");
         }
     }
     let (table, bytes) = image::resource_table(&files.firmware);
     assert_eq!(table, 0x80a0_0000);
-    assert!(segments.iter().any(|segment| segment.physical == table && segment.bytes == bytes));
+    assert!(segments.iter().any(|segment| segment.device == table && segment.bytes == bytes));
     String::new()
 }
 
@@ -155,23 +161,9 @@ fn other_firmware_runs_after_a_reload(files: &Files) -> String {
     String::new()
 }
 
-fn hard_fault_stops_the_heartbeat(files: &Files) -> String {
-    let mut bench = running(files);
-    bench.set_word(REQUEST, 1);
+fn hard_fault_is_an_event(files: &Files) -> String {
     // UNDEFINSTR, and HardFault by escalation: the handler of the firmware's own (non-secure) state ran.
-    let told = || {
-        trace(&bench).contains("m33: fault at 0x8000")
-            && trace(&bench).ends_with("CFSR 0x00010000, HFSR 0x40000000\n")
-    };
-    assert!(wait_until(told), "{}{}", trace(&bench), bench.log());
-    let trace = trace(&bench);
-    assert!(stands(&bench, HEARTBEAT));
-    assert_eq!(bench.state(), State::Running as u32, "the core runs: it is in its fault handler");
-    assert_eq!(bench.control(ControlWord::EventSequence), 0);
-    assert_eq!(bench.hold(), DONE);
-    start(&mut bench);
-    assert_eq!(bench.finish().events, []);
-    trace.lines().last().unwrap_or_default().to_owned()
+    assert_event(files, 1, "CFSR 0x00010000, HFSR 0x40000000\n", EventKind::HardFault)
 }
 
 /// Makes a request that ends the core, twice; returns the slowest time until the event was there.
@@ -237,9 +229,10 @@ fn boot_rom_refuses_what_a_core_could_not_start(files: &Files) -> String {
     };
     refused(&mut bench, BOOT + 0x1_0040, "a vector table that is not aligned");
     refused(&mut bench, 0x7000_0000, "an address outside the window");
-    bench.set_word(ControlWord::Magic.physical_address(), 0);
+    let magic = ControlWord::Magic.physical_address(Core::CortexM33);
+    bench.set_word(magic, 0);
     refused(&mut bench, BOOT, "a control page without its magic");
-    bench.set_word(ControlWord::Magic.physical_address(), remote_core_supervisor::CONTROL_MAGIC);
+    bench.set_word(magic, remote_core_supervisor::CONTROL_MAGIC);
     let entry = bench.word(u64::from(BOOT) + 4);
     bench.set_word(u64::from(BOOT) + 4, entry & !1);
     refused(&mut bench, BOOT, "an entry without the Thumb bit");
@@ -307,16 +300,16 @@ fn killed_supervisor_leaves_no_process(files: &Files) -> String {
     load(&window, &files.firmware);
     let word = |physical| u32::from_le_bytes(read_window(&window, physical, 4).unwrap().try_into().unwrap());
     let set = |word: ControlWord, value: u32| {
-        remote_core_supervisor::write_window(&window, word.physical_address(), &value.to_le_bytes()).unwrap();
+        let address = word.physical_address(Core::CortexM33);
+        remote_core_supervisor::write_window(&window, address, &value.to_le_bytes()).unwrap();
     };
     let mut victim = Command::new(std::env::current_exe().unwrap())
         .args([VICTIM.as_ref(), directory.path()])
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    assert!(wait_until(
-        || word(ControlWord::Magic.physical_address()) == remote_core_supervisor::CONTROL_MAGIC
-    ));
+    assert!(wait_until(|| word(ControlWord::Magic.physical_address(Core::CortexM33))
+        == remote_core_supervisor::CONTROL_MAGIC));
     set(ControlWord::BootAddress, BOOT);
     set(ControlWord::Command, remote_core_supervisor::Command::Release as u32);
     set(ControlWord::CommandSequence, 1);

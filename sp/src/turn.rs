@@ -1,0 +1,111 @@
+//! A fair hand-over of the one service between execution contexts: who was answered BUSY has the next turn, for a short time.
+//!
+//! Without it a client that asks again and again could keep all others out, because nobody waits inside the partition. A context
+//! that does not come back in time loses its turn.
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// How long a turn is kept, milliseconds: a client asks again after tens of microseconds, or after a sleep of one millisecond.
+pub const KEPT: u64 = 5;
+/// Bits 7:0: the context, 0 if nobody waits. Above: the millisecond in which the turn is lost.
+const CONTEXT_BITS: u32 = 8;
+
+/// Whose turn it is.
+#[derive(Debug, Default)]
+pub struct Turn(AtomicU64);
+
+impl Turn {
+    /// Nobody waits.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Tells whether a context (numbered from 1) may try now, in this millisecond.
+    pub fn admits(&self, context: u32, now: u64) -> bool {
+        let (waiting, until) = parts(self.0.load(Ordering::Acquire));
+        waiting == 0 || waiting == context || now >= until
+    }
+
+    /// A context is answered BUSY: the next turn is its own, unless another one has that already.
+    pub fn wait(&self, context: u32, now: u64) {
+        let old = self.0.load(Ordering::Acquire);
+        let (waiting, until) = parts(old);
+        if waiting == 0 || waiting == context || now >= until {
+            let turn = now.saturating_add(KEPT) << CONTEXT_BITS | u64::from(context & 0xFF);
+            // Somebody else who was quicker has the turn.
+            let _ = self.0.compare_exchange(old, turn, Ordering::AcqRel, Ordering::Acquire);
+        }
+    }
+
+    /// A context has had its turn.
+    pub fn served(&self, context: u32) {
+        let old = self.0.load(Ordering::Acquire);
+        if parts(old).0 == context {
+            let _ = self.0.compare_exchange(old, 0, Ordering::AcqRel, Ordering::Acquire);
+        }
+    }
+}
+
+/// The context that waits, and the millisecond in which it loses its turn.
+const fn parts(turn: u64) -> (u32, u64) {
+    ((turn & 0xFF) as u32, turn >> CONTEXT_BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_busy_comes_next() {
+        let turn = Turn::new();
+        assert!(turn.admits(1, 100) && turn.admits(2, 100));
+        turn.wait(2, 100);
+        // A third one does not take the turn away.
+        turn.wait(3, 101);
+        assert!(!turn.admits(1, 104) && turn.admits(2, 104) && !turn.admits(3, 104));
+        turn.served(1);
+        assert!(!turn.admits(1, 104));
+        turn.served(2);
+        assert!(turn.admits(1, 104) && turn.admits(3, 104));
+    }
+
+    #[test]
+    fn a_turn_is_lost_in_time() {
+        let turn = Turn::new();
+        turn.wait(2, 100);
+        assert!(!turn.admits(1, 100 + KEPT - 1) && turn.admits(1, 100 + KEPT));
+        turn.wait(3, 100 + KEPT);
+        assert!(!turn.admits(2, 101 + KEPT) && turn.admits(3, 101 + KEPT));
+        // Who waits and is busy once more keeps its turn for longer.
+        turn.wait(3, 102 + KEPT);
+        assert!(!turn.admits(1, 101 + 2 * KEPT) && turn.admits(1, 102 + 2 * KEPT));
+    }
+
+    /// A client that asks without a pause, and one that asks every third time: neither waits for long.
+    #[test]
+    fn nobody_starves() {
+        let turn = Turn::new();
+        let (mut served, mut longest, mut waits) = ([0; 2], 0, 0);
+        for step in 0..3000_u64 {
+            let now = step / 10;
+            // The greedy one has the service whenever the other one asks, unless it is kept out.
+            let greedy = turn.admits(1, now);
+            if step % 3 == 0 {
+                if greedy {
+                    turn.wait(2, now);
+                    waits += 1;
+                    longest = longest.max(waits);
+                } else {
+                    assert!(turn.admits(2, now));
+                    turn.served(2);
+                    served[1] += 1;
+                    waits = 0;
+                }
+            }
+            if greedy {
+                served[0] += 1;
+            }
+        }
+        assert!(longest <= 1 && served[1] >= 400 && served[0] >= 1000, "{served:?} {longest}");
+    }
+}
