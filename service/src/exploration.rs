@@ -1,7 +1,6 @@
 //! For tests on the host that go through all states: the service's state taken out, put back, and told apart from others.
 //! Not in a partition.
 use crate::buffers::Buffers;
-use crate::client_memory::ClientMemory;
 use crate::clients::{Caller, LastRefusals};
 use crate::configuration::Board;
 use crate::counters::Counters;
@@ -9,17 +8,14 @@ use crate::guards::Guard;
 use crate::hardware::{HARDWARE_LIMIT_MS, Machine};
 use crate::jobs::{MAX_LOADS, Storage, Work};
 use crate::lifecycle::{Pending, State};
-use crate::load::refusal_of;
 use crate::processor::{Firmware, Slot};
-use crate::result::Refused;
 use crate::seal::Check;
-use crate::service::{HasherOf, PIECE, Service};
+use crate::service::{HasherOf, Service};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher as Fingerprint};
-use remoteproc_image::provider::{Destination, Hasher};
+use remoteproc_image::provider::Hasher;
 use remoteproc_image::reader::Reader;
-use remoteproc_refusal::Refusal;
 
 /// All that a service keeps between two requests.
 pub struct Frozen<H: Hasher> {
@@ -129,30 +125,6 @@ where
             refusals: frozen.refusals.clone(),
             removed: frozen.removed,
         }
-    }
-}
-
-impl<M: Machine> Service<'_, M> {
-    /// The hole that a service has which looks at client memory twice: the segments were hashed, and are now copied once more.
-    pub(crate) fn copy_again<C: ClientMemory>(
-        &mut self,
-        place: usize,
-        memory: &mut C,
-    ) -> Result<(), Refused> {
-        let Some(share) = self.work(place)?.share else { return Ok(()) };
-        let reader = self.readers.get(place).ok_or(Refusal::CallOutOfOrder)?;
-        for segment in reader.segments() {
-            for done in (0..segment.file_size).step_by(PIECE) {
-                let size = segment.file_size.saturating_sub(done).min(PIECE as u32) as usize;
-                let bytes = self.buffer.get_mut(..size).ok_or(Refusal::CallOutOfOrder)?;
-                let (from, to) = (segment.container_offset, segment.physical_address);
-                let offset = from.saturating_add(done.into());
-                memory.read(share.handle, offset, bytes).map_err(refusal_of)?;
-                let address = to.saturating_add(done.into());
-                self.machine.memory().write(address, bytes).map_err(|_| Refusal::DestinationAbort)?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -35,6 +35,8 @@ mod regions;
 mod report;
 pub mod result;
 mod seal;
+#[cfg(any(feature = "exploration", feature = "control-copies-twice"))]
+mod second_look;
 mod service;
 pub mod slice;
 mod steps;

@@ -69,7 +69,7 @@ impl<M: Machine> Service<'_, M> {
     ) -> Result<Next, Refused> {
         let Work { caller, index, step, only_the_same, .. } = *self.work(place)?;
         let any_image = !self.guarded(Guard::SameImage);
-        #[cfg(feature = "exploration")]
+        #[cfg(any(feature = "exploration", feature = "control-copies-twice"))]
         let copies_again = !self.guarded(Guard::CopyOnce);
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let reader = self.readers.get_mut(place).ok_or(Refusal::CallOutOfOrder)?;
@@ -140,7 +140,7 @@ impl<M: Machine> Service<'_, M> {
                 match reader.verify_segments(crypto, destination, budget.left())? {
                     Progress::Pending => return Ok(Next::Wait),
                     Progress::Done => {
-                        #[cfg(feature = "exploration")]
+                        #[cfg(any(feature = "exploration", feature = "control-copies-twice"))]
                         if copies_again {
                             self.copy_again(place, memory)?;
                             return Ok(Next::Step(Step::Finish(None)));

@@ -105,6 +105,21 @@ pub fn fill(range: Range<u64>, byte: u8) {
     }
 }
 
+/// Returns the first address in a range, whose bounds are multiples of 8, around which the bytes differ from those of as large a range
+/// that begins at `other`, a multiple of 8.
+#[track_caller]
+pub fn first_difference(range: Range<u64>, other: u64) -> Option<u64> {
+    check(range.start, range.end - range.start, 8);
+    check(other, range.end - range.start, 8);
+    let start = range.start;
+    range.step_by(8).find(|address| {
+        // SAFETY: `check` has made sure that both are aligned RAM outside the payload's own image; the accesses are volatile.
+        let words =
+            [*address, other + (address - start)].map(|at| unsafe { (at as *const u64).read_volatile() });
+        words[0] != words[1]
+    })
+}
+
 /// Returns the first address in a range, whose bounds are multiples of 8, around which not all bytes are `byte`.
 #[track_caller]
 pub fn first_other(range: Range<u64>, byte: u8) -> Option<u64> {

@@ -7,12 +7,13 @@
 //! | image | demo | file to load |
 //! | watch | demo | physical address of a word of the window to watch |
 //! | no-start | demo | `1`: load, show the resource table, release |
-//! | theme | test | `bounds`, `counters`, `faults` or `soak`: these cases and no others |
+//! | theme | test | `bounds`, `counters`, `faults`, `hostile` or `soak`: these cases and no others |
 //! | test | test | prefix of the names to run; repeatable; all if absent |
 //! | rounds | test | how often each event is provoked, 1 if absent |
-//! | seed | test | number that the fuzzer begins with |
+//! | seed | test | number that random numbers begin with |
 //! | random, mutated, calls, enough | test | how many messages of each kind the fuzzer sends, and how often it has to see everything |
 //! | cycles, aborted | test | how often the theme `soak` does what it does |
+//! | flip-loads | test | loads during which another CPU changes the image, 200 if absent |
 //! | sample, second | test | files that load |
 //! | large | test | this project's own firmware in a file of 16 MiB, of which 10 MiB are loaded |
 //! | firmware | test | this project's own firmware for the Cortex-M33 |

@@ -209,6 +209,28 @@ pub fn ask_during<R>(askers: &mut [Asker], work: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Has a CPU do something again and again while this one does something else.
+pub fn again_during<R, F: FnMut()>(processor: usize, mut again: F, work: impl FnOnce() -> R) -> R {
+    extern "C" fn run<F: FnMut()>(again: u64) {
+        // SAFETY: `again_during` waits, and meanwhile this CPU alone uses what it points to.
+        let again = unsafe { &mut *(again as *mut F) };
+        while !enough() {
+            again();
+        }
+    }
+    ENOUGH.store(0, Ordering::Release);
+    give(processor, run::<F>, core::ptr::from_mut(&mut again) as u64);
+    let result = work();
+    ENOUGH.store(1, Ordering::Release);
+    wait_for(processor);
+    result
+}
+
+/// Tells those who do something without end that they are to stop.
+pub fn enough() -> bool {
+    ENOUGH.load(Ordering::Acquire) != 0
+}
+
 /// Called by the entry code on every further CPU.
 #[unsafe(no_mangle)]
 extern "C" fn processor_main(processor: usize) -> ! {

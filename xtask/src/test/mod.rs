@@ -7,6 +7,7 @@ mod expectations;
 mod faults;
 mod fuzzing;
 mod host;
+mod hostile;
 mod prebuilt;
 mod signed;
 pub mod soak;
@@ -28,7 +29,7 @@ use tally::Tally;
 /// A group of checks: its name, what it checks, and the checks.
 type Group = (&'static str, &'static str, fn(&mut Suite) -> Result<()>);
 
-const GROUPS: [Group; 16] = [
+const GROUPS: [Group; 17] = [
     ("format", "the sources are formatted", sources::format),
     ("clippy", "no lints, on the host and on each target", sources::clippy),
     ("doc", "the documentation builds without warnings", sources::doc),
@@ -47,6 +48,11 @@ const GROUPS: [Group; 16] = [
     ("bounds", "no request takes longer than one slice or one signature check, in instructions", bounds::run),
     ("faults", "a partition that fails answers TARGET_DEAD and holds what it was loading", faults::run),
     (
+        "hostile",
+        "an image that changes while it is loaded; and a control that copies twice",
+        hostile::run_all,
+    ),
+    (
         "events",
         "what the remote core does by itself reaches its owner; and a control without the doorbell",
         events::run_all,
@@ -60,7 +66,7 @@ const GROUPS: [Group; 16] = [
 pub struct Options {
     /// One group, or a part of one: GROUP or GROUP:TEXT, as in `system:sharing::` or `demo:05`
     filter: Option<String>,
-    /// What the fuzzer of the system tests begins with, instead of its fixed seed
+    /// What the random numbers of the system tests begin with, instead of fixed seeds
     #[arg(long)]
     seed: Option<u64>,
     /// How often the group `events` provokes each event

@@ -21,7 +21,7 @@ const CONTROL: &str = "soak::a_leak_is_noticed";
 /// What the soak command takes from the command line.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Only the parts whose names contain this: messages, cycles, aborted
+    /// Only the parts whose names contain this: messages, cycles, aborted, flips
     part: Option<String>,
     /// Random messages
     #[arg(long, default_value_t = 1_000_000)]
@@ -41,6 +41,9 @@ pub struct Options {
     /// Loads that end before their time
     #[arg(long, default_value_t = 2_000)]
     aborted: u32,
+    /// Loads whose image another CPU changes meanwhile
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(20..))]
+    flips: u32,
     /// What the random numbers begin with, instead of a fixed seed
     #[arg(long)]
     seed: Option<u64>,
@@ -62,6 +65,9 @@ pub fn run(options: &Options) -> Result<u8> {
         if suite.wants(name) {
             often(&mut suite, (name, case, times))?;
         }
+    }
+    if suite.wants("flips") {
+        super::hostile::flips(&mut suite, "soak: flips", Some(options.flips))?;
     }
     if suite.tally.total() == 0 {
         bail!("no part has such a name");

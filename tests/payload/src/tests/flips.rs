@@ -14,12 +14,13 @@ crate::cases! { "flips":
 /// Length of the container's header, bytes: magic, version, lengths of TLVs, signature and images.
 const HEADER: u64 = 20;
 /// ELF program headers: length of one, and the type of those that are loaded.
-const PROGRAM_HEADER: u64 = 32;
-const PT_LOAD: u32 = 1;
+pub const PROGRAM_HEADER: u64 = 32;
+pub const PT_LOAD: u32 = 1;
 /// Samples of each kind.
 const SAMPLES: u64 = 24;
 
-fn word(file: File, offset: u64) -> u32 {
+/// Reads a little-endian word of a file.
+pub fn word(file: File, offset: u64) -> u32 {
     let mut bytes = [0; 4];
     memory::read(file.address + offset, &mut bytes);
     u32::from_le_bytes(bytes)
@@ -80,7 +81,7 @@ fn metadata(context: &mut Context) -> Outcome {
 }
 
 /// Returns offset and number of the first image's program headers in the container.
-fn headers(file: File) -> Outcome<(u64, u64)> {
+pub fn headers(file: File) -> Outcome<(u64, u64)> {
     let elf = metadata_length(file)?;
     expect_eq!(word(file, elf), u32::from_le_bytes(*b"\x7fELF"), "the first image's magic number");
     let offset = elf + u64::from(word(file, elf + 28));

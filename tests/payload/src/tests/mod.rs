@@ -12,6 +12,7 @@ mod faults;
 mod firmware;
 mod flips;
 mod fuzz;
+mod hostile;
 mod large;
 mod lifecycle;
 mod measurements;
@@ -42,6 +43,7 @@ const THEMES: &[&[Case]] = &[
     addresses::CASES,
     scattered::CASES,
     flips::CASES,
+    hostile::CASES,
     slices::CASES,
     claims::CASES,
     processors::CASES,
@@ -59,6 +61,7 @@ const SPECIAL: &[(&str, &[Case])] = &[
     ("bounds", bounds::CASES),
     ("counters", counters::CASES),
     ("faults", faults::CASES),
+    ("hostile", hostile::CONTROL),
     ("soak", soak::CASES),
 ];
 
