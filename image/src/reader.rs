@@ -208,6 +208,15 @@ impl<H: Hasher> Reader<H> {
         hasher.finish()
     }
 
+    /// SHA-256 over what the signature covers: header and TLV area with its pad. Of what there is so far, while
+    /// [`Self::metadata_complete`] says no.
+    #[must_use]
+    pub fn signed_metadata<P: Provider<Hasher = H>>(&self, provider: &P) -> [u8; 32] {
+        let mut hasher = provider.sha256();
+        hasher.update(self.metadata.signed());
+        hasher.finish()
+    }
+
     /// Checks the signature against the trusted keys. Before this has succeeded, nothing else of the TLVs is believed.
     ///
     /// # Errors

@@ -15,6 +15,9 @@ pub const COMPATIBLE: &str = "remoteproc-sp,qemu-remote-core";
 /// Bytes of the control page.
 pub const CONTROL_PAGE_SIZE: usize = 0x1000;
 
+/// The hardware is another process: a busy host may let it wait.
+const LIMIT_MS: u64 = 30_000;
+
 /// First word of a page whose supervisor is ready.
 const MAGIC: u32 = 0x4C52_5443;
 /// The layout this driver speaks.
@@ -117,6 +120,10 @@ impl<R: Registers> RemoteCore<R> {
 }
 
 impl<R: Registers> ProcessorDriver for RemoteCore<R> {
+    fn limit_ms(&self) -> u64 {
+        LIMIT_MS
+    }
+
     fn hold(&mut self) -> Result<DriverProgress, DriverError> {
         self.check_supervisor()?;
         if self.is_held_at_rest()? {

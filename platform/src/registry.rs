@@ -67,6 +67,12 @@ impl<R: Registers> Driver<R> {
 }
 
 impl<R: Registers> ProcessorDriver for Driver<R> {
+    fn limit_ms(&self) -> u64 {
+        match self {
+            Self::RemoteCore(driver) => driver.limit_ms(),
+        }
+    }
+
     fn hold(&mut self) -> Result<DriverProgress, DriverError> {
         self.inner().hold()
     }

@@ -208,10 +208,11 @@ impl<M: Machine> Service<'_, M> {
     ) -> Result<Followed, Refused> {
         let now = self.machine.milliseconds();
         let waits = self.guarded(Guard::HardwareFirst);
+        let limit = self.driver(index)?.limit_ms();
         let slot = self.slot(index)?;
         let followed = match progress {
             Ok(DriverProgress::Pending) if !waits => Followed::Done,
-            Ok(DriverProgress::Pending) if !slot.waits_too_long(pending, now) => {
+            Ok(DriverProgress::Pending) if !slot.waits_too_long(pending, now, limit) => {
                 return Ok(Followed::Pending);
             }
             Ok(DriverProgress::Done) => Followed::Done,

@@ -6,11 +6,11 @@ use crate::clients::{Caller, LastRefusals};
 use crate::configuration::Board;
 use crate::counters::Counters;
 use crate::guards::Guard;
-use crate::hardware::Machine;
+use crate::hardware::{HARDWARE_LIMIT_MS, Machine};
 use crate::jobs::{MAX_LOADS, Storage, Work};
 use crate::lifecycle::{Pending, State};
 use crate::load::refusal_of;
-use crate::processor::{Firmware, HARDWARE_LIMIT_MS, Slot};
+use crate::processor::{Firmware, Slot};
 use crate::result::Refused;
 use crate::seal::Check;
 use crate::service::{HasherOf, PIECE, Service};
@@ -68,6 +68,7 @@ where
     #[must_use]
     pub fn freeze(&self) -> Frozen<HasherOf<M>> {
         // Named one by one, so that what is added to a service is not forgotten here.
+        // The measurements decide nothing, and are not kept.
         let Self {
             board: _,
             machine: _,
@@ -75,6 +76,7 @@ where
             readers,
             works,
             buffer: _,
+            measurements: _,
             counters,
             buffers,
             refusals,
@@ -103,7 +105,7 @@ where
         storage: &'a mut Storage<HasherOf<M>>,
         frozen: &Frozen<HasherOf<M>>,
     ) -> Self {
-        let Storage { readers, slots, buffer } = storage;
+        let Storage { readers, slots, buffer, measurements } = storage;
         slots.clear();
         slots.extend(frozen.slots.iter().cloned());
         for (reader, copy) in readers.iter_mut().zip(&frozen.readers) {
@@ -121,6 +123,7 @@ where
             readers,
             works: frozen.works,
             buffer,
+            measurements,
             counters: frozen.counters,
             buffers: frozen.buffers.clone(),
             refusals: frozen.refusals.clone(),
@@ -196,9 +199,22 @@ impl<H: Hasher> Frozen<H> {
         }
         self.buffers.hash(into);
         for (work, reader) in self.works.iter().zip(&self.readers) {
-            work.map(|Work { caller, index, total, step, done, share, only_the_same, refused, touched }| {
-                (caller, index, total, step, done, share, only_the_same, refused, idle(touched))
-            })
+            work.map(
+                |Work {
+                     caller,
+                     index,
+                     total,
+                     step,
+                     done,
+                     share,
+                     only_the_same,
+                     refused,
+                     signer,
+                     touched,
+                 }| {
+                    (caller, index, total, step, done, share, only_the_same, refused, signer, idle(touched))
+                },
+            )
             .hash(into);
             reader.as_ref().map(|reader| (reader.position(), reader.is_complete())).hash(into);
         }

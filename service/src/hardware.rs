@@ -79,8 +79,16 @@ impl SecurityCounter {
     pub const NONE: Self = Self { value: 0, most: 0 };
 }
 
+/// Longest that most hardware may be busy with one thing before it counts as failed, milliseconds.
+pub const HARDWARE_LIMIT_MS: u64 = 5_000;
+
 /// One remote processor's reset and isolation control, and its security counter.
 pub trait ProcessorDriver {
+    /// Longest that this hardware may be busy with one thing before it counts as failed, milliseconds.
+    fn limit_ms(&self) -> u64 {
+        HARDWARE_LIMIT_MS
+    }
+
     /// Goes on holding the processor in reset; repeated until it says `Done`. Works in any state.
     ///
     /// # Errors

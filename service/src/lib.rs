@@ -28,6 +28,7 @@ mod inform;
 pub mod jobs;
 pub mod lifecycle;
 mod load;
+mod measurements;
 mod processor;
 pub mod ranges;
 mod regions;

@@ -9,9 +9,6 @@ use crate::seal::{Check, Seal};
 use remoteproc_image::provider::Hasher;
 use remoteproc_image::reader::ResourceTable;
 
-/// Longest that the hardware may be busy with one thing before it counts as failed, milliseconds.
-pub const HARDWARE_LIMIT_MS: u64 = 5_000;
-
 /// The firmware that a processor's memory holds.
 #[cfg_attr(feature = "exploration", derive(Clone))]
 pub(crate) struct Firmware {
@@ -117,13 +114,13 @@ impl<H: Hasher> Slot<H> {
         self.state == State::Loading && now.saturating_sub(self.touched) > limit
     }
 
-    /// Notes that the hardware is busy with `pending`. Tells whether it has been for too long.
-    pub fn waits_too_long(&mut self, pending: Pending, now: u64) -> bool {
+    /// Notes that the hardware is busy with `pending`. Tells whether it has been for longer than `limit` milliseconds.
+    pub fn waits_too_long(&mut self, pending: Pending, now: u64, limit: u64) -> bool {
         let since = match self.wait {
             Some(wait) if wait.pending == pending => wait.since,
             _ => now,
         };
         self.wait = Some(Wait { pending, since });
-        now.saturating_sub(since) > HARDWARE_LIMIT_MS
+        now.saturating_sub(since) > limit
     }
 }

@@ -8,6 +8,7 @@ use crate::guards::Guard;
 use crate::hardware::{DriverProgress, Machine, ProcessorDriver};
 use crate::jobs::{MAX_LOADS, Storage, Work};
 use crate::lifecycle::{Ask, Input, State, Verdict, transition};
+use crate::measurements::Measurements;
 use crate::processor::Slot;
 use crate::report;
 use crate::result::Refused;
@@ -41,6 +42,7 @@ pub struct Service<'a, M: Machine> {
     /// Of each reader, the load that it is used for.
     pub(crate) works: [Option<Work>; MAX_LOADS],
     pub(crate) buffer: &'a mut [u8; PIECE],
+    pub(crate) measurements: &'a mut Measurements,
     pub(crate) counters: Counters,
     /// What clients of door T share.
     pub(crate) buffers: Buffers,
@@ -53,9 +55,10 @@ pub struct Service<'a, M: Machine> {
 impl<'a, M: Machine> Service<'a, M> {
     /// Takes over the board's processors, and the memory to work in. Touches no processor; logs which of them lack isolation.
     pub fn new(board: Board<'a>, mut machine: M, storage: &'a mut Storage<HasherOf<M>>) -> Self {
-        let Storage { readers, slots, buffer } = storage;
+        let Storage { readers, slots, buffer, measurements } = storage;
         slots.clear();
         readers.iter_mut().for_each(Reader::reset);
+        measurements.forget();
         for (index, processor) in board.processors.iter().enumerate() {
             // Both lists have the same capacity.
             let _ = slots.push(Slot::new());
@@ -69,6 +72,7 @@ impl<'a, M: Machine> Service<'a, M> {
             readers,
             works: [None; MAX_LOADS],
             buffer,
+            measurements,
             counters: Counters::default(),
             buffers: Buffers::new(),
             refusals: LastRefusals::default(),
@@ -139,6 +143,7 @@ impl<'a, M: Machine> Service<'a, M> {
                 Command::BindEvents,
                 self.find(processor).and_then(|index| self.bind_events(caller, index, notification)),
             ),
+            Request::GetMeasurements(question) => (Command::GetMeasurements, self.measurements(question)),
             Request::Unimplemented(command) => (command, Err(Refusal::NotImplemented.into())),
         };
         outcome.unwrap_or_else(|refused| self.refuse(command.name(), caller, refused))

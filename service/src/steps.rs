@@ -16,6 +16,7 @@ use crate::result::Refused;
 use crate::seal::{Check, Seal};
 use crate::service::{PIECE, Service};
 use crate::slice::Budget;
+use remoteproc_abi::measurements::Entry;
 use remoteproc_image::reader::Progress;
 use remoteproc_image::target::Target;
 use remoteproc_refusal::Refusal;
@@ -100,6 +101,8 @@ impl<M: Machine> Service<'_, M> {
                 // One key, one request.
                 let Some(signer) = tried else { return Ok(Next::Wait) };
                 report::signature_verified(processor, &self.board, &signer);
+                self.works.get_mut(place).and_then(Option::as_mut).ok_or(Refusal::CallOutOfOrder)?.signer =
+                    signer.id;
                 Step::Claim
             }
             Step::Claim if budget.is_spent() => return Ok(Next::Wait),
@@ -259,7 +262,7 @@ impl<M: Machine> Service<'_, M> {
     }
 
     fn finish(&mut self, place: usize, digest: Option<[u8; 32]>) -> Result<(), Refused> {
-        let Work { caller, index, total, .. } = *self.work(place)?;
+        let Work { caller, index, total, signer, .. } = *self.work(place)?;
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let reader = self.readers.get_mut(place).ok_or(Refusal::CallOutOfOrder)?;
         let target = target_of(&self.board, processor, SecurityCounter::NONE);
@@ -273,6 +276,10 @@ impl<M: Machine> Service<'_, M> {
         regions::open(&mut self.machine, index, processor)?;
         report::loaded(processor, caller, total, reader.segments(), &loaded);
         let identity = reader.identity(self.machine.crypto());
+        let signed = reader.signed_metadata(self.machine.crypto());
+        let security_counter = loaded.security_counter;
+        let entry = Entry { signed, signer, processor: processor.id, security_counter };
+        self.measurements.enter(self.machine.crypto(), entry);
         let slot = self.slot(index)?;
         slot.happened(Event::LoadDone);
         slot.firmware = Some(Firmware {

@@ -2,6 +2,7 @@
 use crate::backtrace::Backtrace;
 use crate::client_memory::FfaMemory;
 use crate::ffa::mailbox::Mailbox;
+use crate::ffa::notification::Notifications;
 use crate::ffa::{self, CallError};
 use crate::machine::Hardware;
 use crate::memory::layout;
@@ -9,7 +10,7 @@ use crate::memory::map::{self, MapFailure, World};
 use crate::memory::mmu;
 use crate::memory::window::{self, WindowError};
 use crate::partition::{self, Front, Partition};
-use crate::{contexts, dead, heap, logger, serve};
+use crate::{contexts, dead, heap, interrupts, logger, serve};
 use arm_ffa::{FfaError, Version};
 use core::arch::global_asm;
 use remoteproc_platform::manifest::{self, Manifest};
@@ -83,7 +84,7 @@ fn start(boot_information: u64) -> Result<(), BootError> {
     let identity = Identity { partition: ffa::id()?, spmc: ffa::spmc_id()? };
     serve::set_identity(identity);
     let mailbox = Mailbox::map(identity.partition)?;
-    let Manifest { mut board, ffa_version, .. } =
+    let Manifest { mut board, ffa_version, doorbell, interrupts: calls, .. } =
         manifest::parse(read_manifest(boot_information)?).map_err(BootError::Manifest)?;
     if ffa_version != u32::from(ffa::VERSION) {
         log::warn!("the manifest asks for FF-A {ffa_version:#x}, the partition speaks {}", ffa::VERSION);
@@ -94,11 +95,14 @@ fn start(boot_information: u64) -> Result<(), BootError> {
         .reserved
         .push(PhysicalRange { start: own.start as u64, size: own.len() as u64 })
         .map_err(|_| BootError::TooManyReserved)?;
-    let mut hardware = Hardware::new(&board)?;
+    let mut hardware = Hardware::new(&board, Notifications::find(identity.partition))?;
     banner(identity, spmc_version, &board, &mut hardware);
     let memory = FfaMemory::new(mailbox, identity.partition);
     let storage = partition::storage().ok_or(BootError::BootedTwice)?;
     partition::install(|| Partition { service: Service::new(board, hardware, storage), memory });
+    if let Some(doorbell) = doorbell {
+        interrupts::start(doorbell, calls);
+    }
     mmu::publish();
     // An SPMC that has no other context to start need not know the call.
     if let Err(error) = ffa::register_contexts(contexts::entry())

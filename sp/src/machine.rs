@@ -1,4 +1,5 @@
 //! The machine under the service: crypto, the processors' memory and drivers, time.
+use crate::ffa::notification::Notifications;
 use crate::memory::map::MapFailure;
 use crate::mmio::Mmio;
 use crate::remote_memory::MappedMemory;
@@ -8,7 +9,7 @@ use remoteproc_image::software::Software;
 use remoteproc_platform::registry::Driver;
 use remoteproc_service::client_memory::PhysicalRange;
 use remoteproc_service::configuration::{Board, MAX_PROCESSORS};
-use remoteproc_service::hardware::{Machine, ProcessorDriver};
+use remoteproc_service::hardware::{Machine, Notifier, ProcessorDriver};
 
 /// A processor's driver.
 #[cfg(not(feature = "fault-injection"))]
@@ -21,6 +22,7 @@ pub struct Hardware {
     crypto: Software,
     memory: MappedMemory,
     drivers: Vec<Option<AnyDriver>, MAX_PROCESSORS>,
+    notifications: Option<Notifications>,
 }
 
 impl Hardware {
@@ -28,7 +30,7 @@ impl Hardware {
     ///
     /// # Errors
     /// Memory that can't be mapped.
-    pub fn new(board: &Board<'_>) -> Result<Self, MapFailure> {
+    pub fn new(board: &Board<'_>, notifications: Option<Notifications>) -> Result<Self, MapFailure> {
         let mut memory = MappedMemory::new();
         let mut drivers = Vec::new();
         for processor in &board.processors {
@@ -43,7 +45,7 @@ impl Hardware {
             // Both lists have the same capacity.
             let _ = drivers.push(driver);
         }
-        Ok(Self { crypto: Software, memory, drivers })
+        Ok(Self { crypto: Software, memory, drivers, notifications })
     }
 }
 
@@ -70,5 +72,9 @@ impl Machine for Hardware {
 
     fn milliseconds(&self) -> u64 {
         time::milliseconds()
+    }
+
+    fn notifier(&mut self) -> Option<&mut dyn Notifier> {
+        self.notifications.as_mut().map(|notifications| notifications as &mut dyn Notifier)
     }
 }

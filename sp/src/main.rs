@@ -22,6 +22,8 @@ mod ffa;
 #[cfg(target_os = "none")]
 mod heap;
 #[cfg(target_os = "none")]
+mod interrupts;
+#[cfg(target_os = "none")]
 mod logger;
 #[cfg(target_os = "none")]
 mod machine;

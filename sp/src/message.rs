@@ -10,10 +10,11 @@ use remoteproc_service::client_memory::EndpointId;
 /// Registers x0 to x17 of an FF-A call.
 pub type Registers = [u64; 18];
 
-// Compared as numbers: arm-ffa's conversion knows all calls, and the loop three.
+// Compared as numbers: arm-ffa's conversion knows all calls, and the loop a few.
 const DIRECT_REQUEST_32: u32 = FuncId::MsgSendDirectReq32 as u32;
 const DIRECT_REQUEST_64: u32 = FuncId::MsgSendDirectReq64 as u32;
 const DIRECT_REQUEST_2: u32 = FuncId::MsgSendDirectReq64_2 as u32;
+const INTERRUPT: u32 = FuncId::Interrupt32 as u32;
 const ERROR_32: u32 = FuncId::Error32 as u32;
 const ERROR_64: u32 = FuncId::Error64 as u32;
 
@@ -55,6 +56,9 @@ pub trait Service {
 
     /// Answers a request of door T.
     fn handle_rpc(&mut self, client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers;
+
+    /// An interrupt of the partition's own came, and was taken: something may have happened.
+    fn interrupted(&mut self);
 }
 
 /// A service that has panicked: it answers everything with TARGET_DEAD.
@@ -69,6 +73,8 @@ impl Service for Dead {
     fn handle_rpc(&mut self, _client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers {
         door_t::answer_of_the_dead(request)
     }
+
+    fn interrupted(&mut self) {}
 }
 
 /// Returns the call that waits for the next message.
@@ -116,6 +122,10 @@ pub fn answer<S: Service>(identity: Identity, received: &Registers, service: &mu
             };
             response
         }
+        INTERRUPT => {
+            service.interrupted();
+            wait()
+        }
         _ => wait(),
     }
 }
@@ -127,6 +137,12 @@ pub const fn error_status(answer: &Registers) -> Option<i32> {
         ERROR_32 | ERROR_64 => Some(low_half(answer[2]).cast_signed()),
         _ => None,
     }
+}
+
+/// Tells whether the SPMC has entered the partition for an interrupt of its own.
+#[must_use]
+pub const fn is_interrupt(received: &Registers) -> bool {
+    low_half(received[0]) == INTERRUPT
 }
 
 /// Returns the answer that a direct request gets if nothing can be done for it any more, or `None` for other calls.

@@ -1,5 +1,5 @@
 //! Registers of devices: 32-bit accesses, each exactly once, complete before the next.
-use crate::memory::map::map_remote;
+use crate::memory::map::{MapFailure, map_device, map_remote};
 use aarch64_cpu::asm::barrier;
 use remoteproc_platform::registers::Registers;
 use remoteproc_service::client_memory::PhysicalRange;
@@ -15,9 +15,18 @@ pub struct Mmio {
 }
 
 impl Mmio {
-    /// Maps a window, for good.
+    /// Maps a window of a processor's registers, for good.
     pub fn map(range: PhysicalRange) -> Option<Self> {
-        if let Err(error) = map_remote(range) {
+        Self::mapped(range, map_remote(range))
+    }
+
+    /// Maps the registers of a device of the partition's own, for good.
+    pub fn map_device(range: PhysicalRange) -> Option<Self> {
+        Self::mapped(range, map_device(range))
+    }
+
+    fn mapped(range: PhysicalRange, outcome: Result<(), MapFailure>) -> Option<Self> {
+        if let Err(error) = outcome {
             log::error!("registers at {:#x} can't be mapped: {error}", range.start);
             return None;
         }

@@ -10,7 +10,7 @@ use crate::fault;
 use crate::machine::Hardware;
 use crate::time;
 use core::hint::spin_loop;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use remoteproc_abi::result::TeeResult;
 use remoteproc_abi::{door_d, ts_rpc};
 use remoteproc_image::provider::Provider;
@@ -59,24 +59,55 @@ pub fn install(make: impl FnOnce() -> Partition) {
 fn enter<R>(work: impl FnOnce(&mut Partition) -> R) -> Option<R> {
     let (me, now) = (contexts::current(), time::milliseconds());
     let partition = PARTITION.get()?;
-    let Some(mut guard) = TURN.admits(me, now).then(|| partition.try_lock()).flatten() else {
+    let Some(guard) = TURN.admits(me, now).then(|| partition.try_lock()).flatten() else {
         TURN.wait(me, now);
         return None;
     };
+    let result = work_with(me, guard, work);
+    TURN.served(me);
+    look_if_due(me);
+    end_if_dead();
+    result
+}
+
+/// Works with the service, which this context has, on the service's stack, and gives it back.
+fn work_with<R>(
+    me: u32,
+    mut guard: MutexGuard<'_, Partition>,
+    work: impl FnOnce(&mut Partition) -> R,
+) -> Option<R> {
     USER.store(me, Ordering::Relaxed);
     let mut result = None;
     // SAFETY: whoever has the lock has the stack; what used it before is done, or never goes on.
     unsafe { contexts::on_service_stack(|| result = Some(work(&mut guard))) };
     USER.store(0, Ordering::Relaxed);
-    drop(guard);
-    TURN.served(me);
-    // Another context may have failed meanwhile, and found the service in use.
+    result
+}
+
+/// Something may have happened to a processor, and nobody has looked since.
+static LOOK_DUE: AtomicBool = AtomicBool::new(false);
+
+/// Has the service look at the processors, if that is due. While another context uses the service, it is that one's to do
+/// afterwards; so nobody waits, and nobody's turn is lost.
+fn look_if_due(me: u32) {
+    let Some(partition) = PARTITION.get() else { return };
+    while LOOK_DUE.load(Ordering::SeqCst) && !dead::is_dead() {
+        let Some(guard) = partition.try_lock() else { return };
+        work_with(me, guard, |partition| {
+            if LOOK_DUE.swap(false, Ordering::SeqCst) {
+                partition.service.look_around();
+            }
+        });
+    }
+}
+
+/// Another context may have failed while this one had the service, and found it in use.
+fn end_if_dead() {
     fence(Ordering::SeqCst);
     if dead::is_dead() {
         // SAFETY: this context has left the service.
         unsafe { hold_all_loading() };
     }
-    result
 }
 
 /// Whether an execution context, by its number, was stopped while it used the service.
@@ -108,10 +139,14 @@ impl message::Service for Front {
             return message::Dead.handle_rpc(client, request);
         }
         #[cfg(feature = "fault-injection")]
-        fault::reach(fault::Point::DoorT);
+        fault::reach(fault::Point::Outside);
         let begun = time::milliseconds();
         loop {
-            let answer = enter(|Partition { service, memory }| service.handle_rpc(client, request, memory));
+            let answer = enter(|Partition { service, memory }| {
+                #[cfg(feature = "fault-injection")]
+                fault::reach(fault::Point::DoorT);
+                service.handle_rpc(client, request, memory)
+            });
             if let Some(answer) = answer {
                 return answer;
             }
@@ -124,6 +159,12 @@ impl message::Service for Front {
             }
             spin_loop();
         }
+    }
+
+    fn interrupted(&mut self) {
+        LOOK_DUE.store(true, Ordering::SeqCst);
+        look_if_due(contexts::current());
+        end_if_dead();
     }
 }
 

@@ -1,6 +1,6 @@
 //! The message loop: waits for a message, has it answered, sends the answer, for ever.
 use crate::contexts::{self, MAX_CONTEXTS};
-use crate::ffa;
+use crate::{ffa, interrupts};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use remoteproc_sp::message::{self, Dead, Identity, Registers, Service};
 
@@ -53,8 +53,25 @@ fn serve_from<S: Service>(first: Registers, service: &mut S) -> ! {
     let identity = identity();
     let mut next = first;
     let mut errors = 0u32;
+    // The answer at hand was sent before, and may have been taken.
+    let mut repeated = false;
     loop {
         let received = ffa::call(&next);
+        if message::is_interrupt(&received) {
+            interrupts::take();
+            let wait = message::answer(identity, &received, service);
+            // Where an interrupt can come in place of an answer's delivery, nothing tells that from one that came after it.
+            repeated = interrupts::come_instead_of_answers() && !repeated && next != wait;
+            if !repeated {
+                next = wait;
+            }
+            continue;
+        }
+        if core::mem::take(&mut repeated) && message::error_status(&received).is_some() {
+            // It had been taken.
+            next = message::wait();
+            continue;
+        }
         if let Some(status) = message::error_status(&received) {
             // The SPMC took neither an answer nor a wait. There is nobody else to tell; wait again, but never in a tight loop.
             if errors == 0 {

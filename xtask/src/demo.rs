@@ -99,6 +99,7 @@ pub fn run(options: &Options, firmware: &Firmware) -> Result<u8> {
         firmware,
         keys: &keys,
         properties: "",
+        doorbell: true,
         one_context: false,
         parameters: &parameters,
         fill: window::FILL,

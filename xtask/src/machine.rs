@@ -9,7 +9,7 @@ use crate::process::{self, Stream};
 use crate::window;
 use crate::workspace::{RunDirectory, Workspace};
 use anyhow::{Context, Result};
-use remote_core_supervisor::{Config, ControlWord, Core, Report, Supervisor, WINDOW, WINDOW_BYTES};
+use remote_core_supervisor::{Config, ControlWord, Core, Doorbell, Report, Supervisor, WINDOW, WINDOW_BYTES};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -45,6 +45,8 @@ pub struct Run<'a> {
     pub parameters: &'a Parameters,
     /// What the window holds before anybody writes it.
     pub fill: u8,
+    /// The supervisor rings the doorbell after events; otherwise nobody tells the partition of them.
+    pub doorbell: bool,
     /// The longest that it may take.
     pub limit: Duration,
 }
@@ -109,7 +111,12 @@ pub fn run_by_clock(
     mut on_line: impl FnMut(&str, &Line),
 ) -> Result<Outcome> {
     let directory = RunDirectory::create(workspace)?;
-    let blob = manifest::compile(workspace, &directory, BOARD, run.keys, run.properties, run.one_context)?;
+    let mut properties = run.properties.to_owned();
+    if matches!(run.firmware, Firmware::Prebuilt(_)) {
+        // Before any node that the others hold.
+        properties.insert_str(0, "spmc = \"hafnium\"; ");
+    }
+    let blob = manifest::compile(workspace, &directory, BOARD, run.keys, &properties, run.one_context)?;
     let packed = package::pack(&blob, &images.partition)?;
     let payload = directory.write("payload.bin", &images.payload)?;
     let flash = match run.firmware {
@@ -122,9 +129,10 @@ pub fn run_by_clock(
     window::create(&window, run.fill)?;
 
     let mut command = process::command(EMULATOR);
+    let doorbell = doorbell(&directory)?;
     // Instructions are counted on all CPUs together: one, so that what is counted is the client's wait.
     let processors = if clock == Clock::Instructions { 1 } else { PROCESSORS };
-    describe_machine(&mut command, run.firmware, processors, &flash, &window);
+    describe_machine(&mut command, run.firmware, processors, &flash, &window, &doorbell);
     if clock == Clock::Instructions {
         command.args(["-icount", "shift=0,sleep=off"]);
     }
@@ -138,8 +146,9 @@ pub fn run_by_clock(
     }
 
     let log = |name: &str| directory.path().join(name);
-    let supervise = |configuration: Config| {
+    let supervise = |mut configuration: Config| {
         let core = configuration.core;
+        configuration.doorbell = run.doorbell.then(|| doorbell.clone());
         Supervisor::start(configuration).with_context(|| format!("the {core:?}'s supervisor does not start"))
     };
     let m33 = supervise(Config::new(&window, &images.boot_rom, log("cortex-m33.log")))?;
@@ -204,12 +213,26 @@ fn problems(lines: &[Line]) -> Vec<String> {
     problems
 }
 
+/// The doorbell's socket, among the run's files, or among the system's temporary ones if their path is too long for a socket.
+fn doorbell(directory: &RunDirectory) -> Result<Doorbell> {
+    let name = directory.path().file_name().unwrap_or_default().to_string_lossy();
+    Doorbell::listen(&directory.path().join("doorbell"))
+        .or_else(|_| {
+            let path = std::env::temp_dir().join(format!("remoteproc-doorbell-{name}"));
+            // A process of this number may have died before it could remove it.
+            let _ = std::fs::remove_file(&path);
+            Doorbell::listen(&path)
+        })
+        .context("the doorbell can't be made")
+}
+
 fn describe_machine(
     command: &mut Command,
     firmware: &Firmware,
     processors: u32,
     flash: &Path,
     window: &Path,
+    doorbell: &Doorbell,
 ) {
     command.args(["-machine", "virt,secure=on,virtualization=on,gic-version=3"]);
     let cpu = match firmware {
@@ -228,6 +251,9 @@ fn describe_machine(
     command.arg("-object").arg(backend);
     command.arg("-device").arg(format!("pc-dimm,memdev=window,addr={:#x}", WINDOW));
     command.args(["-serial", "stdio"]);
+    // The second serial port is the secure world's.
+    command.arg("-chardev").arg(format!("socket,id=doorbell,path={}", option(doorbell.path())));
+    command.args(["-serial", "chardev:doorbell"]);
 }
 
 fn load(command: &mut Command, file: &Path, address: u64) {

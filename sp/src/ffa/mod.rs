@@ -1,5 +1,6 @@
 //! FF-A calls by SMC (DEN0077, FF-A 1.2), each as a function. Every call passes and returns x0 to x17.
 pub mod mailbox;
+pub mod notification;
 
 use arm_ffa::{FfaError, FuncId, Version};
 use remoteproc_service::client_memory::EndpointId;

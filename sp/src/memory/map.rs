@@ -6,11 +6,12 @@
 //! | constants | read | secure, write-back |
 //! | variables, stacks, heap | read, write | secure, write-back |
 //! | processors' regions and registers | read, write | normal world, non-cacheable |
+//! | devices of the partition's own | read, write | secure, device |
 //! | execution contexts' stacks | read, write | secure, write-back, not at their physical addresses |
 //! | copy window, while copying | read; into a client's buffer: read, write | normal world or secure, write-back |
 //!
 //! Nothing else is mapped: not the pages around the stacks, not the first page of the address space.
-use super::mmu::{ATTRIBUTES_NON_CACHEABLE, ATTRIBUTES_WRITE_BACK};
+use super::mmu::{ATTRIBUTES_DEVICE, ATTRIBUTES_NON_CACHEABLE, ATTRIBUTES_WRITE_BACK};
 use super::pool::{Pool, WORST_CASE};
 use super::{layout, mmu};
 use crate::contexts::{self, MAX_CONTEXTS};
@@ -42,6 +43,8 @@ const REMOTE: El1Attributes = PRESENT
     .union(El1Attributes::INNER_SHAREABLE)
     .union(NEVER_EXECUTE)
     .union(El1Attributes::NS);
+
+const DEVICE: El1Attributes = PRESENT.union(ATTRIBUTES_DEVICE).union(NEVER_EXECUTE);
 
 /// Why something can't be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -121,12 +124,25 @@ pub unsafe fn start() -> Result<(), MapFailure> {
 /// # Errors
 /// Says why not; then nothing has changed.
 pub fn map_remote(range: PhysicalRange) -> Result<(), MapFailure> {
+    map_beside(range, REMOTE)
+}
+
+/// Maps a device of the partition's own at its physical address, for good.
+///
+/// # Errors
+/// Says why not; then nothing has changed.
+pub fn map_device(range: PhysicalRange) -> Result<(), MapFailure> {
+    map_beside(range, DEVICE)
+}
+
+/// Maps what is not the partition's memory.
+fn map_beside(range: PhysicalRange, attributes: El1Attributes) -> Result<(), MapFailure> {
     let addresses = addresses(range)?;
     let partition = layout::image().start as u64..layout::contexts().end as u64;
     if overlap(range, PhysicalRange { start: partition.start, size: partition.end - partition.start }) {
         return Err(MapFailure::Overlap);
     }
-    MAP.lock().as_mut().ok_or(MapFailure::NoTables)?.identity(addresses, REMOTE)
+    MAP.lock().as_mut().ok_or(MapFailure::NoTables)?.identity(addresses, attributes)
 }
 
 /// Shows a physical range in the copy window, read-only but for [`World::NormalToWrite`]. It may not be longer than the window.

@@ -8,6 +8,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Bits of virtual addresses, and most bits of physical ones.
 pub const ADDRESS_BITS: u64 = 48;
+/// Tables' attribute index of devices.
+pub const ATTRIBUTES_DEVICE: El1Attributes = El1Attributes::empty();
 /// Tables' attribute index of normal write-back memory.
 pub const ATTRIBUTES_WRITE_BACK: El1Attributes = El1Attributes::ATTRIBUTE_INDEX_1;
 /// Tables' attribute index of normal non-cacheable memory.

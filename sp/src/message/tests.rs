@@ -16,6 +16,7 @@ struct Echo {
     calls: usize,
     rpc_calls: usize,
     client: EndpointId,
+    interrupts: usize,
 }
 
 impl Service for Echo {
@@ -29,6 +30,10 @@ impl Service for Echo {
         self.rpc_calls += 1;
         self.client = client;
         *request
+    }
+
+    fn interrupted(&mut self) {
+        self.interrupts += 1;
     }
 }
 
@@ -128,6 +133,18 @@ fn later_framework_requests_get_their_responses() {
         let (response, _) = ask(&[0x8400_006F, 0x8000_8001, 0x8000_0000 | request, 1]);
         assert_eq!(response, registers(&[0x8400_0070, 0x8001_8000, 0x8000_0001 | request, 0xFFFF_FFFF]));
     }
+}
+
+#[test]
+fn an_interrupt_is_told_and_waited_through() {
+    // Hafnium tells the interrupt's id, an SPMC at EL3 nothing.
+    for received in [&[0x8400_0062][..], &[0x8400_0062, 0, 40], &[0xFFFF_FFFF_8400_0062]] {
+        assert!(is_interrupt(&registers(received)));
+        let (response, echo) = ask(received);
+        assert_eq!((response, echo.calls, echo.interrupts), (registers(&[WAIT]), 0, 1));
+    }
+    assert!(!is_interrupt(&registers(&[0x8400_0061])));
+    assert_eq!(answer(IDENTITY, &registers(&[0x8400_0062]), &mut Dead), registers(&[WAIT]));
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub enum FfaError {
     Denied = -6,
     /// Ask again.
     Retry = -7,
+    /// There is nothing to tell.
+    NoData = -9,
 }
 
 impl FfaError {

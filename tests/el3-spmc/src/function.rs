@@ -32,6 +32,13 @@ pub mod ffa {
     pub const MEM_RECLAIM: u32 = 0x8400_0077;
     pub const MEM_FRAG_RX: u32 = 0x8400_007a;
     pub const MEM_FRAG_TX: u32 = 0x8400_007b;
+    pub const NOTIFICATION_BITMAP_CREATE: u32 = 0x8400_007d;
+    pub const NOTIFICATION_BITMAP_DESTROY: u32 = 0x8400_007e;
+    pub const NOTIFICATION_BIND: u32 = 0x8400_007f;
+    pub const NOTIFICATION_UNBIND: u32 = 0x8400_0080;
+    pub const NOTIFICATION_SET: u32 = 0x8400_0081;
+    pub const NOTIFICATION_GET: u32 = 0x8400_0082;
+    pub const NOTIFICATION_INFO_GET: u32 = 0x8400_0083;
     pub const SPM_ID_GET: u32 = 0x8400_0085;
     pub const SECONDARY_EP_REGISTER: u32 = 0x8400_0087;
     pub const CONSOLE_LOG: u32 = 0x8400_008a;
@@ -74,6 +81,8 @@ pub mod fixture {
     pub const SPEAKER: u32 = 0xc300_0005;
     /// x0 = number of preemptions so far, x1 = those while the partition held its RX buffer, x2 = those while it held memory.
     pub const PREEMPTIONS: u32 = 0xc300_0003;
+    /// x0 = how often the partition was entered for an interrupt of its own so far.
+    pub const SECURE_INTERRUPTS: u32 = 0xc300_0006;
     /// Flag: FFA_MEM_SHARE of any address is accepted, as an SPMC without knowledge of the memory map does.
     pub const LENIENT_ADDRESSES: u64 = 1;
     /// Flag: shares made while it is set are reported to the borrower with the NS attribute clear.

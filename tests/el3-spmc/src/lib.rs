@@ -18,6 +18,7 @@ pub mod function;
 pub mod machine;
 pub mod manifest;
 pub mod memory_map;
+pub mod notifications;
 pub mod package;
 pub mod share_table;
 pub mod spmc;

@@ -28,6 +28,12 @@ pub trait Machine {
     fn violations(&self) -> u64;
     /// The EL1 translation registers as they are now; only asked while the partition's registers are live.
     fn translation(&self) -> TranslationRegisters;
+    /// Makes a software-generated interrupt of the normal world pending on this CPU.
+    fn raise_for_normal_world(&mut self, interrupt: u32);
+    /// Keeps an interrupt of the partition from coming, or lets it come; what is pending stays so.
+    fn hold_secure_interrupt(&mut self, interrupt: u32, hold: bool);
+    /// Whether an interrupt was acknowledged on this CPU and not ended.
+    fn secure_interrupt_is_active(&self) -> bool;
 }
 
 /// Prints and counts a violation of `rule`.

@@ -32,6 +32,10 @@ const SENDS_DIRECT_REQUESTS_2: u32 = 1 << 10;
 /// UUIDs of a partition, at most.
 pub const MAXIMUM_UUIDS: usize = 4;
 const MAXIMUM_REGIONS: usize = 8;
+const MAXIMUM_INTERRUPTS: usize = 8;
+/// Attributes of a device region's interrupt: bits 7:0 priority, bit 8 secure, bit 9 level-triggered, bits 11:10 type, 2 = shared.
+const INTERRUPT_PRIORITY: u32 = 0xff;
+const SECURE_EDGE_SHARED: u32 = 1 << 8 | 2 << 10;
 
 /// What a non-secure interrupt does while the partition runs (`ns-interrupts-action`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +80,10 @@ pub struct Manifest {
     pub memory: Vec<Region, MAXIMUM_REGIONS>,
     /// Device regions.
     pub devices: Vec<Region, MAXIMUM_REGIONS>,
+    /// Interrupts of the device regions: shared, secure, edge-triggered ones.
+    pub secure_interrupts: Vec<u32, MAXIMUM_INTERRUPTS>,
+    /// The partition takes part in notifications.
+    pub notifications: bool,
 }
 
 /// Why a manifest was refused.
@@ -183,12 +191,13 @@ impl Manifest {
             Some(node) => regions(&node, "memory-regions", load_address, memory_allowed)?,
             None => Vec::new(),
         };
+        let mut secure_interrupts = Vec::new();
         let devices = match root.child("device-regions") {
             Some(node) if !compatible(&node, "arm,ffa-manifest-device-regions") => {
                 return Err(wrong("device-regions", "not compatible"));
             }
             Some(node) => {
-                interrupts(&node)?;
+                secure_interrupts = interrupts(&node)?;
                 regions(&node, "device-regions", None, device_allowed)?
             }
             None => Vec::new(),
@@ -205,6 +214,8 @@ impl Manifest {
             boot_register: boot_register.filter(|_| boot_information),
             memory,
             devices,
+            secure_interrupts,
+            notifications: root.property("notification-support").is_some(),
         })
     }
 }
@@ -296,15 +307,29 @@ fn regions(
     Ok(regions)
 }
 
-fn interrupts(parent: &FdtNode<'_>) -> Result<(), ManifestError> {
+/// Pairs of an interrupt's id and its attributes. Level-triggered ones are refused, because they bring Hafnium to a standstill.
+fn interrupts(parent: &FdtNode<'_>) -> Result<Vec<u32, MAXIMUM_INTERRUPTS>, ManifestError> {
+    const NAME: &str = "device-regions";
+    let mut interrupts = Vec::new();
     for node in parent.children() {
-        if let Some(property) = node.property("interrupts")
-            && !property.value().len().is_multiple_of(8)
-        {
-            return Err(wrong("device-regions", "has an interrupt without attributes"));
+        let Some(property) = node.property("interrupts") else { continue };
+        let (pairs, rest) = property.value().as_chunks::<8>();
+        if !rest.is_empty() {
+            return Err(wrong(NAME, "has an interrupt without attributes"));
+        }
+        for pair in pairs {
+            let both = u64::from_be_bytes(*pair);
+            let (id, attributes) = ((both >> 32) as u32, both as u32);
+            if attributes & !INTERRUPT_PRIORITY != SECURE_EDGE_SHARED {
+                return Err(wrong(NAME, "has an interrupt that is not secure, shared and edge-triggered"));
+            }
+            if !(32..1020).contains(&id) || interrupts.contains(&id) {
+                return Err(wrong(NAME, "has an interrupt that is no shared one, or has it twice"));
+            }
+            interrupts.push(id).map_err(|_| wrong(NAME, "has more than eight interrupts"))?;
         }
     }
-    Ok(())
+    Ok(interrupts)
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@
 mod mappings;
 mod memory;
 mod message;
+mod notifications;
 mod preemption;
 mod processors;
+mod secure_interrupts;
 mod setup;
 
 use core::fmt;
@@ -19,11 +21,13 @@ use crate::fragments::Fragments;
 use crate::function::{SMC64, architecture, ffa, fixture, psci};
 use crate::machine::{Machine, World, violate};
 use crate::manifest::Manifest;
+use crate::notifications::Notifications;
 use crate::share_table::ShareTable;
 use crate::stage_one::TranslationRegisters;
 use preemption::Preemptions;
 use processors::Power;
 pub use processors::Start;
+use secure_interrupts::SecureInterrupts;
 
 /// Endpoint id of the normal world's hypervisor or OS.
 pub const NORMAL_WORLD_ID: u16 = 0;
@@ -177,6 +181,8 @@ enum ContextState {
     Serving { client: u16, function: u32 },
     /// Interrupted in that, until FFA_RUN.
     Preempted { client: u16, function: u32 },
+    /// Entered with FFA_INTERRUPT for an interrupt of its own, until FFA_MSG_WAIT.
+    Handling,
     /// Has given its turn away in that with FFA_YIELD, until FFA_RUN.
     Yielded { client: u16, function: u32 },
 }
@@ -206,6 +212,8 @@ pub struct Spmc<'s> {
     speaker: u16,
     signal_interrupts: bool,
     preemptions: Preemptions,
+    notifications: Notifications,
+    secure_interrupts: SecureInterrupts,
 }
 
 impl<'s> Spmc<'s> {
@@ -238,12 +246,17 @@ impl<'s> Spmc<'s> {
             speaker: NORMAL_WORLD_ID,
             signal_interrupts: false,
             preemptions: Preemptions::default(),
+            notifications: Notifications::default(),
+            secure_interrupts: SecureInterrupts::default(),
         }
     }
 
     /// Handles one SMC.
     pub fn call(&mut self, machine: &mut dyn Machine, call: &Call<'_>) -> Outcome {
         let function = call.function();
+        if call.world == World::Normal {
+            self.secure_interrupts.normal_world_called();
+        }
         match function {
             architecture::SMCCC_VERSION => Outcome::Return(Answer::x0(SMCCC_VERSION)),
             architecture::FEATURES => Outcome::Return(Answer::x0(match call.w(1) {
@@ -273,6 +286,9 @@ impl<'s> Spmc<'s> {
             fixture::PREEMPTIONS if call.world == World::Normal => {
                 let Preemptions { all, receiving, holding } = self.preemptions;
                 Outcome::Return(Answer::eight([all, receiving, holding]))
+            }
+            fixture::SECURE_INTERRUPTS if call.world == World::Normal => {
+                Outcome::Return(Answer::x0(self.secure_interrupts.delivered()))
             }
             _ if (psci::FIRST..=psci::LAST).contains(&(function & !SMC64)) => self.psci(machine, call),
             _ if (ffa::FIRST..=ffa::LAST).contains(&(function & !SMC64)) => self.ffa(machine, call),
@@ -352,6 +368,9 @@ impl<'s> Spmc<'s> {
             (ffa::YIELD, World::Secure) => return self.give_turn_away(machine, call),
             (ffa::RUN, World::Normal) => return self.run(machine, call),
             _ => {}
+        }
+        if let Some(result) = self.notification_call(machine, call) {
+            return Outcome::Return(result.unwrap_or_else(|refusal| self.refuse(machine, call, refusal)));
         }
         let result = match (function, call.world) {
             (ffa::FEATURES, _) => self.features(call),

@@ -13,7 +13,7 @@ use remoteproc_abi::result::TeeResult;
 use remoteproc_abi::status::ProcessorState;
 use remoteproc_refusal::{Class, Refusal};
 use remoteproc_shim::ffa::{BufferPair, FfaTee, FfaTransport, Registers, Status};
-use remoteproc_shim::{Error, LoadError, Remoteproc};
+use remoteproc_shim::{Error, Limits, LoadError, Remoteproc};
 
 /// The client as the tests use it.
 pub type Client = Remoteproc<FfaTee<Smc, Buffers>>;
@@ -36,6 +36,9 @@ const MOST_SHARED: usize = 64;
 pub const HYPERVISOR: u16 = 0;
 /// Virtual machines that it may speak for.
 pub const MACHINES: [u16; 3] = [1, 2, 3];
+
+/// A busy host may let the remote core's emulator wait: the partition gives up on it before the client does.
+const PATIENT: Limits = Limits { busy: 10_000, idle: 1_000_000 };
 
 /// What the cases share.
 pub struct Context {
@@ -63,7 +66,8 @@ impl Context {
         let buffers = Buffers::take().ok_or_else(|| Text::of(format_args!("the buffers are in use")))?;
         let tee = FfaTee::connect(Smc::default(), buffers)
             .map_err(|error| Text::of(format_args!("connecting: {error}")))?;
-        let client = Remoteproc::new(tee, parameters.processor());
+        let mut client = Remoteproc::new(tee, parameters.processor());
+        client.set_limits(PATIENT);
         Ok(Self {
             client,
             parameters,

@@ -19,6 +19,7 @@ mod heap;
 mod interrupts;
 mod machine;
 mod memory;
+mod notifications;
 mod observe;
 mod parameters;
 mod processors;

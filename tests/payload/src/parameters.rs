@@ -9,6 +9,7 @@
 //! | no-start | demo | `1`: load, show the resource table, release |
 //! | theme | test | `bounds`, `counters`, `faults` or `soak`: these cases and no others |
 //! | test | test | prefix of the names to run; repeatable; all if absent |
+//! | rounds | test | how often each event is provoked, 1 if absent |
 //! | seed | test | number that the fuzzer begins with |
 //! | random, mutated, calls, enough | test | how many messages of each kind the fuzzer sends, and how often it has to see everything |
 //! | cycles, aborted | test | how often the theme `soak` does what it does |

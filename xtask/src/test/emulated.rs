@@ -23,8 +23,8 @@ pub const PROPERTIES: &str =
 /// How the lines begin that tell how far something is that is done very often.
 const ENDURANCE: &str = "soak ";
 
-/// How the lines begin that tell what the fuzzer has seen, and what a large load took.
-const FACTS: [&str; 2] = ["fuzz ", "load of "];
+/// How the lines begin that tell what the fuzzer has seen, what a large load took, and what was told.
+const FACTS: [&str; 3] = ["fuzz ", "load of ", "events of "];
 
 /// A good container, and another one, each with the key that signed it.
 pub const SAMPLE: (&str, &str) = ("04-rsa2048-platTLV-keyinfo.sig", "rsa2048");
@@ -160,8 +160,16 @@ pub fn run_images(
     let mut facts = Vec::new();
     let firmware = suite.firmware.clone();
     let one_context = suite.one_context;
-    let run =
-        Run { firmware: &firmware, keys, properties, one_context, parameters, fill, limit: suite.limit };
+    let run = Run {
+        firmware: &firmware,
+        keys,
+        properties,
+        one_context,
+        parameters,
+        fill,
+        doorbell: true,
+        limit: suite.limit,
+    };
     let outcome = machine::run_by_clock(&suite.workspace, images, &run, clock, |_, line| {
         if line.speaker != Speaker::Payload {
             return;

@@ -2,6 +2,7 @@
 mod bounds;
 mod demos;
 mod emulated;
+mod events;
 mod expectations;
 mod faults;
 mod fuzzing;
@@ -27,7 +28,7 @@ use tally::Tally;
 /// A group of checks: its name, what it checks, and the checks.
 type Group = (&'static str, &'static str, fn(&mut Suite) -> Result<()>);
 
-const GROUPS: [Group; 15] = [
+const GROUPS: [Group; 16] = [
     ("format", "the sources are formatted", sources::format),
     ("clippy", "no lints, on the host and on each target", sources::clippy),
     ("doc", "the documentation builds without warnings", sources::doc),
@@ -45,6 +46,11 @@ const GROUPS: [Group; 15] = [
     ("trust", "revoked keys, keys known by hash, and the security counter, in the emulator", trust::run_all),
     ("bounds", "no request takes longer than one slice or one signature check, in instructions", bounds::run),
     ("faults", "a partition that fails answers TARGET_DEAD and holds what it was loading", faults::run),
+    (
+        "events",
+        "what the remote core does by itself reaches its owner; and a control without the doorbell",
+        events::run_all,
+    ),
     ("demo", "demo runs as a user starts them", demos::run),
     ("firmware", "demo, system and vectors on prebuilt TF-A and Hafnium", prebuilt::run),
 ];
@@ -57,6 +63,9 @@ pub struct Options {
     /// What the fuzzer of the system tests begins with, instead of its fixed seed
     #[arg(long)]
     seed: Option<u64>,
+    /// How often the group `events` provokes each event
+    #[arg(long, default_value_t = events::ROUNDS)]
+    rounds: u32,
     /// Print the figures of the group `bounds` as one JSON object, too
     #[arg(long)]
     json: bool,
@@ -81,6 +90,8 @@ struct Suite {
     part: Option<String>,
     /// What the fuzzer begins with, if not with its own.
     seed: Option<u64>,
+    /// How often each event is provoked.
+    rounds: u32,
     /// Figures are wanted as JSON, too.
     json: bool,
     /// The longest that one run of the emulator may take.
@@ -98,6 +109,7 @@ impl Suite {
             one_context: false,
             part,
             seed: None,
+            rounds: events::ROUNDS,
             json: false,
             limit: LIMIT,
             tally: Tally::default(),
@@ -156,6 +168,7 @@ pub fn run(options: &Options) -> Result<u8> {
     let toolchain = setup::ensure()?;
     let mut suite = Suite::new(workspace, toolchain, Firmware::Fixture, part);
     suite.seed = options.seed;
+    suite.rounds = options.rounds;
     suite.json = options.json;
     for (name, what, checks) in GROUPS {
         if group.is_some_and(|group| group != name) {

@@ -6,7 +6,7 @@ use el3_spmc::machine::Machine;
 use el3_spmc::stage_one::TranslationRegisters;
 
 use super::console::Console;
-use super::system_registers;
+use super::{secure_interrupts, system_registers};
 
 /// Violations so far; a static, so that a fault at EL3 can still name the number.
 static VIOLATIONS: AtomicU64 = AtomicU64::new(0);
@@ -82,5 +82,17 @@ impl Machine for Hardware {
 
     fn translation(&self) -> TranslationRegisters {
         system_registers::translation()
+    }
+
+    fn raise_for_normal_world(&mut self, interrupt: u32) {
+        secure_interrupts::raise_for_normal_world(interrupt);
+    }
+
+    fn hold_secure_interrupt(&mut self, interrupt: u32, hold: bool) {
+        secure_interrupts::hold(interrupt, hold);
+    }
+
+    fn secure_interrupt_is_active(&self) -> bool {
+        secure_interrupts::is_active()
     }
 }

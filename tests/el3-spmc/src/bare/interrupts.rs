@@ -1,20 +1,20 @@
 //! The interrupt controller (GICv3) as secure firmware leaves it, and the priority mask that keeps non-secure interrupts from the
 //! partition.
 //!
-//! All interrupts belong to the normal world (group 1 non-secure), with the priorities that are its own: 0x80 and above. While
+//! All interrupts belong to the normal world (group 1 non-secure) but those of `secure_interrupts.rs`, with the priorities that are its own: 0x80 and above. While
 //! the secure world runs, such an interrupt is an FIQ, which SCR_EL3.FIQ takes to EL3 whatever the partition masks.
 use core::arch::asm;
 
 use super::system_registers::read_register;
 
-const DISTRIBUTOR: usize = 0x0800_0000;
+pub(super) const DISTRIBUTOR: usize = 0x0800_0000;
 /// Frames of the first CPU's redistributor: control, then its private interrupts; those of the others follow.
 const REDISTRIBUTORS: usize = 0x080a_0000;
 const REDISTRIBUTOR_SIZE: usize = 0x2_0000;
 /// Offset of the private interrupts.
 const PRIVATE: usize = 0x1_0000;
 /// GICD_CTLR.
-const CONTROL: usize = DISTRIBUTOR;
+pub(super) const CONTROL: usize = DISTRIBUTOR;
 /// Affinity routing in both security states.
 const CONTROL_ARE: u32 = 3 << 4;
 /// Group 0 is enabled: EL3's own.
@@ -30,11 +30,11 @@ const WAKER: usize = 0x14;
 const WAKER_SLEEP: u32 = 1 << 1;
 const WAKER_ASLEEP: u32 = 1 << 2;
 /// Offsets of GICx_IGROUPR, GICx_IPRIORITYR and GICx_IGRPMODR in a frame.
-const GROUP: usize = 0x80;
-const PRIORITY: usize = 0x400;
+pub(super) const GROUP: usize = 0x80;
+pub(super) const PRIORITY: usize = 0x400;
 /// Offset of GICR_ISENABLER0.
 const ENABLE: usize = 0x100;
-const GROUP_MODIFIER: usize = 0xd00;
+pub(super) const GROUP_MODIFIER: usize = 0xd00;
 /// The software-generated interrupt that wakes a CPU: EL3's own, group 0, of the highest priority.
 const WAKE: u32 = 15;
 /// The highest priority of the normal world, and the mask that lets none of its interrupts through.
@@ -42,14 +42,19 @@ const HIGHEST_NON_SECURE: u64 = 0x80;
 /// The mask that lets all through.
 const LOWEST: u64 = 0xff;
 
-fn read(address: usize) -> u32 {
+pub(super) fn read(address: usize) -> u32 {
     // SAFETY: called with addresses of 32-bit registers of the GIC, which `entry.S` maps as device memory.
     unsafe { (address as *const u32).read_volatile() }
 }
 
-fn write(address: usize, value: u32) {
+pub(super) fn write(address: usize, value: u32) {
     // SAFETY: as for `read`. No register written here makes the GIC write to memory.
     unsafe { (address as *mut u32).write_volatile(value) };
+}
+
+/// Waits until the distributor has taken what was written to its control and enable registers.
+pub(super) fn wait_for_writes() {
+    while read(CONTROL) & CONTROL_PENDING != 0 {}
 }
 
 /// Gives 32 interrupts of a frame to the normal world.
@@ -73,7 +78,7 @@ pub fn processors() -> usize {
 /// Gives all shared interrupts to the normal world. Once.
 pub fn initialize_distributor() {
     write(CONTROL, CONTROL_ARE | CONTROL_GROUP_0);
-    while read(CONTROL) & CONTROL_PENDING != 0 {}
+    wait_for_writes();
     let shared = (read(TYPE) & 0x1f) as usize;
     for index in 1..=shared {
         give_away(DISTRIBUTOR, index);

@@ -6,6 +6,7 @@ mod fatal;
 mod hardware;
 mod interrupts;
 mod power;
+mod secure_interrupts;
 mod system_registers;
 mod worlds;
 
@@ -65,6 +66,7 @@ extern "C" fn firmware_main() {
         Some(WorldContext::partition(partition.entry, partition.boot_register, partition.boot_information)),
         WorldContext::normal(NORMAL_ENTRY, NORMAL_DEVICE_TREE),
     );
+    secure_interrupts::give_to_partition(&partition.manifest.secure_interrupts);
     let (shares, fragments) = take_tables();
     *SHARED.lock() = Some(Shared {
         machine,
@@ -130,7 +132,7 @@ impl Shared {
                 Ok(spmc.call(machine, &Call { world, processor, registers: &registers }))
             }
             Exit::Interrupt if world == World::Secure => spmc.interrupted(machine, processor).ok_or(KIND_FIQ),
-            Exit::Interrupt => Err(KIND_FIQ),
+            Exit::Interrupt => Ok(spmc.secure_interrupt(machine, processor)),
             Exit::Exception(kind) => Err(kind),
         };
         let outcome = outcome.unwrap_or_else(|kind| {

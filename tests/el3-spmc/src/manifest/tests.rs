@@ -67,6 +67,15 @@ fn cells(values: &[u32]) -> std::vec::Vec<u8> {
 type Region3 = (u32, u32, u32);
 /// A whole good manifest; `change` replaces (or with `None` removes) root properties by name.
 fn manifest(change: &[(&str, Option<std::vec::Vec<u8>>)], regions: &[Region3]) -> std::vec::Vec<u8> {
+    manifest_with(change, regions, None)
+}
+
+/// The same, with a device whose interrupts are these cells.
+fn manifest_with(
+    change: &[(&str, Option<std::vec::Vec<u8>>)],
+    regions: &[Region3],
+    interrupts: Option<&[u8]>,
+) -> std::vec::Vec<u8> {
     let mut tree = Tree::default();
     tree.begin("");
     let good: [(&str, std::vec::Vec<u8>); 12] = [
@@ -111,6 +120,17 @@ fn manifest(change: &[(&str, Option<std::vec::Vec<u8>>)], regions: &[Region3]) -
         tree.end();
     }
     tree.end();
+    if let Some(interrupts) = interrupts {
+        tree.begin("device-regions");
+        tree.property("compatible", b"arm,ffa-manifest-device-regions\0");
+        tree.begin("device");
+        tree.property("base-address", &cells(&[0, 0x0904_0000]));
+        tree.property("pages-count", &cells(&[1]));
+        tree.property("attributes", &cells(&[3]));
+        tree.property("interrupts", interrupts);
+        tree.end();
+        tree.end();
+    }
     tree.end();
     tree.finish()
 }
@@ -230,8 +250,35 @@ fn rejected_regions() {
 }
 
 #[test]
+fn interrupts_of_devices() {
+    let decode = |interrupts: &[u32]| {
+        let blob = manifest_with(&[], &[WINDOW], Some(&cells(interrupts)));
+        Manifest::decode(&blob, 1).map(|manifest| manifest.secure_interrupts)
+    };
+    assert_eq!(decode(&[40, 0x900, 41, 0x9ff]).unwrap(), [40, 41]);
+    assert!(!Manifest::decode(&manifest(&[], &[WINDOW]), 1).unwrap().notifications);
+    let notifying = manifest(&[("notification-support", Some(cells(&[])))], &[WINDOW]);
+    assert!(Manifest::decode(&notifying, 1).unwrap().notifications);
+    for wrong in [
+        &[40][..],
+        &[40, 0x800],
+        &[40, 0xb00],
+        &[40, 0x500],
+        &[40, 0x1900],
+        &[31, 0x900],
+        &[1020, 0x900],
+        &[40, 0x900, 40, 0x900],
+    ] {
+        assert_eq!(decode(wrong).unwrap_err().property, "device-regions", "{wrong:x?}");
+    }
+    let nine: std::vec::Vec<u32> = (40..49).flat_map(|id| [id, 0x900]).collect();
+    assert!(decode(&nine[..16]).is_ok());
+    assert!(decode(&nine).is_err());
+}
+
+#[test]
 fn broken_blobs_never_panic() {
-    let good = manifest(&[], &[WINDOW]);
+    let good = manifest_with(&[], &[WINDOW], Some(&cells(&[40, 0x900])));
     for length in 0..good.len() {
         assert!(Manifest::decode(&good[..length], 1).is_err());
     }

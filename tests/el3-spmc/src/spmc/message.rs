@@ -87,6 +87,7 @@ impl Spmc<'_> {
             Err(refusal) => Outcome::Return(self.refuse(machine, call, refusal)),
             Ok(()) => {
                 self.check_mappings(machine, "direct response");
+                self.may_be_interrupted(machine);
                 self.set_context(call.processor, ContextState::Waiting);
                 // The client's x8 to x17 stay what they were, but for RESP2, which uses them.
                 let count = if call.function() == DIRECT_RESP2_64 { 18 } else { 8 };
@@ -149,6 +150,7 @@ impl Spmc<'_> {
             Err(refusal) => Outcome::Return(self.refuse(machine, call, refusal)),
             Ok(()) => {
                 self.check_mappings(machine, "FFA_MSG_WAIT");
+                self.may_be_interrupted(machine);
                 // Waiting gives the RX buffer back, unless bit 0 of w2 says to keep it.
                 if call.w(2) & 1 == 0
                     && let Some(mailbox) = &mut self.partition.mailbox
@@ -163,7 +165,7 @@ impl Spmc<'_> {
 
     fn check_wait(&self, call: &Call<'_>) -> Result<(), Refusal> {
         match self.context(call.processor) {
-            ContextState::Initializing => {}
+            ContextState::Initializing | ContextState::Handling => {}
             ContextState::Serving { .. } | ContextState::PoweringDown => {
                 return Err(Refusal::denied(
                     "wait-in-request",

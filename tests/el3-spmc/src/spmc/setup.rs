@@ -60,6 +60,9 @@ impl Spmc<'_> {
                 "only MEM_RETRIEVE_REQ has input properties",
             ));
         }
+        if let Some(answer) = self.notification_feature(call) {
+            return Ok(answer);
+        }
         let secure = call.world == World::Secure;
         let known = match asked {
             ffa::ERROR

@@ -182,13 +182,25 @@ fn processors_have_names_and_regions(context: &mut Context) -> Outcome {
         let details = details.ok_or_else(|| failure!("there is no first processor"))?;
         expect_eq!(details.name(), "m33", "its name");
         expect_eq!(details.regions().len() as u32, info.regions, "the number of its regions");
-        let [code, shared, ..] = details.regions() else { return Err(failure!("it has too few regions")) };
-        expect!(!code.shared && shared.shared, "the first is private, the second shared");
+        let [code, .., shared] = details.regions() else { return Err(failure!("it has too few regions")) };
+        expect!(!code.shared && shared.shared, "the first is private, the last shared");
         expect_eq!(
             (code.device_address, code.physical_address, code.size),
             (0x8000_0000, memory::REGIONS.start, 0xa0_0000),
             "the first region"
         );
+        // The second processor's device addresses are not the physical ones.
+        let details = client.tee().details(1).map_err(|error| failure!("{error}"))?;
+        let details = details.ok_or_else(|| failure!("there is no second processor"))?;
+        expect_eq!(details.name(), "m4", "its name");
+        let [code, shared] = details.regions() else { return Err(failure!("it has not two regions")) };
+        expect!(!code.shared && shared.shared, "the first is private, the second shared");
+        for (region, expected) in
+            [(code, (0x21d0_0000, 0x80d0_0000, 0x10_0000)), (shared, (0x21e0_0000, 0x80e0_0000, 0x4_0000))]
+        {
+            let told = (region.device_address, region.physical_address, region.size);
+            expect_eq!(told, expected, "the second processor's region");
+        }
         let none = client.tee().details(99).map_err(|error| failure!("{error}"))?;
         expect!(none.is_none(), "there is a hundredth processor");
         Ok(())

@@ -6,6 +6,7 @@ mod contexts;
 mod counters;
 mod discovery;
 mod door_t;
+mod events;
 mod families;
 mod faults;
 mod firmware;
@@ -13,6 +14,7 @@ mod flips;
 mod fuzz;
 mod large;
 mod lifecycle;
+mod measurements;
 mod preemption;
 mod processors;
 mod requests;
@@ -35,6 +37,7 @@ const THEMES: &[&[Case]] = &[
     families::CASES,
     door_t::CASES,
     lifecycle::CASES,
+    measurements::CASES,
     sharing::CASES,
     addresses::CASES,
     scattered::CASES,
@@ -44,6 +47,7 @@ const THEMES: &[&[Case]] = &[
     processors::CASES,
     large::CASES,
     firmware::CASES,
+    events::CASES,
     preemption::CASES,
     contexts::CASES,
     fuzz::CASES,

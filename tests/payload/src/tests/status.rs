@@ -77,7 +77,7 @@ fn owner(context: &mut Context) -> Outcome<u64> {
 
 /// Version 1.0, two processors; no isolation, slices, and (in the manifest of these tests) ONE_CALL for somebody; room for three.
 fn info(context: &mut Context) -> Outcome {
-    expect_eq!(ask(context, GET_INFO, 0)?, [1 << 16, 2, 0b111, 3], "the values of GET_INFO");
+    expect_eq!(ask(context, GET_INFO, 0)?, [1 << 16, 2, 0b1111, 3], "the values of GET_INFO");
     Ok(())
 }
 

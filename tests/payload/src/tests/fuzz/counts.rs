@@ -9,7 +9,7 @@ use remoteproc_refusal::Refusal;
 /// The refusals that messages provoke with the memory that the case prepares: what is not signed in it may be anything. Of the others,
 /// most need an image with a mistake inside its signature. The rest needs hardware that fails, or an SPMC that describes memory
 /// wrongly or takes addresses that are none.
-const REACHABLE: [Refusal; 48] = [
+const REACHABLE: [Refusal; 49] = [
     Refusal::TooShort,
     Refusal::BadMagic,
     Refusal::BadVersion,
@@ -58,6 +58,7 @@ const REACHABLE: [Refusal; 48] = [
     Refusal::ResourceTableMisaligned,
     Refusal::ResourceTableMalformed,
     Refusal::ResourceEntryMalformed,
+    Refusal::NotificationOutOfRange,
 ];
 
 /// Numbers of answers.

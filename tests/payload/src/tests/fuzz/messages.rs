@@ -23,6 +23,7 @@ pub const STOP: u64 = 3;
 const LOAD: u64 = 1;
 pub const RELEASE: u64 = 6;
 const GET_LAST_ERROR: u64 = 0x13;
+const BIND_EVENTS: u64 = 0x15;
 
 /// What the fuzzer believes of the processor, from the answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -163,6 +164,10 @@ pub fn mutated(random: &mut Random, pool: &Pool, state: State, sender: u16) -> M
             _ => item.length,
         };
         payload[4] = if random.once_in(12) { random.register() } else { 0 };
+    }
+    if command == BIND_EVENTS {
+        // Half of them are no notification's id.
+        payload[2] = random.below(128);
     }
     // The processor that is not for this endpoint.
     if sender == UNLISTED && random.once_in(4) {
