@@ -1,5 +1,6 @@
 //! Door D: requests and answers in the five payload registers of an FF-A direct message (`docs/abi.md`).
 use crate::command::Command;
+use crate::measurements::{Part, Question};
 use crate::result::TeeResult;
 
 /// The payload registers, x3 to x7 of a DIRECT_REQ or DIRECT_RESP.
@@ -95,6 +96,8 @@ pub enum Request {
         /// Id of the FF-A notification that its events are to be signaled by.
         notification: u64,
     },
+    /// GET_MEASUREMENTS.
+    GetMeasurements(Question),
     /// A command that this version knows and does not implement.
     Unimplemented(Command),
 }
@@ -108,7 +111,7 @@ pub enum DecodeError {
     /// A bit that the command does not define is set in x3 or in the processor id.
     #[error("reserved bits are set")]
     ReservedBits,
-    /// An argument has no meaning (STOP_FW's mode).
+    /// An argument has no meaning (STOP_FW's mode, GET_MEASUREMENTS' part).
     #[error("an argument has an undefined value")]
     BadArgument,
 }
@@ -158,6 +161,10 @@ impl Request {
             Command::GetProcessor => Self::GetProcessor { index: processor },
             Command::GetStatus => Self::GetStatus { processor },
             Command::BindEvents => Self::BindEvents { processor, notification: argument1 },
+            Command::GetMeasurements => {
+                let part = Part::try_from(processor).map_err(|_| DecodeError::BadArgument)?;
+                Self::GetMeasurements(Question { part, entry: argument1 })
+            }
             other => Self::Unimplemented(other),
         })
     }
@@ -195,6 +202,9 @@ impl Request {
             Self::GetLastError => [id(Command::GetLastError), 0, 0, 0, 0],
             Self::BindEvents { processor, notification } => {
                 [id(Command::BindEvents), processor.into(), notification, 0, 0]
+            }
+            Self::GetMeasurements(Question { part, entry }) => {
+                [id(Command::GetMeasurements), u32::from(part).into(), entry, 0, 0]
             }
             Self::Unimplemented(command) => [id(command), 0, 0, 0, 0],
         }

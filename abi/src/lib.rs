@@ -7,6 +7,7 @@
 pub mod command;
 pub mod door_d;
 pub mod door_t;
+pub mod measurements;
 pub mod memory_descriptor;
 pub mod result;
 pub mod status;

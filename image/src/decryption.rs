@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 const STEP: usize = 1024;
 
 /// How far it is.
+#[cfg_attr(feature = "snapshot", derive(Clone))]
 pub struct Decryption {
     /// Index of the segment that is decrypted now.
     segment: usize,

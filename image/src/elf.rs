@@ -20,6 +20,7 @@ use remoteproc_refusal::Refusal;
 use zerocopy::IntoBytes;
 
 /// What is needed of a checked ELF header.
+#[cfg_attr(feature = "snapshot", derive(Clone))]
 struct Layout {
     /// Offsets from the image's start, within the image.
     program_headers: Range<u32>,
@@ -28,6 +29,7 @@ struct Layout {
 }
 
 /// Takes one image.
+#[cfg_attr(feature = "snapshot", derive(Clone))]
 pub struct Elf {
     image: u8,
     /// Container offset of the image's first byte.

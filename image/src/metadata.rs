@@ -9,6 +9,7 @@ use zeroize::Zeroize;
 pub const MAX_METADATA: usize = 16 * 1024;
 
 /// The copy.
+#[cfg_attr(feature = "snapshot", derive(Clone))]
 pub struct Metadata {
     bytes: [u8; MAX_METADATA],
     /// Bytes filled.

@@ -2,6 +2,7 @@
 use core::ops::Range;
 
 /// One record of a table, put together from pieces. Records of a table have one size, at most `MOST` bytes.
+#[cfg_attr(feature = "snapshot", derive(Clone))]
 pub struct Record<const MOST: usize> {
     bytes: [u8; MOST],
     size: usize,

@@ -44,6 +44,7 @@ pub struct Segment {
 }
 
 /// The plan.
+#[cfg_attr(feature = "snapshot", derive(Clone))]
 pub struct Plan {
     /// Sizes of the images in bytes, pads included, in the order of the file.
     pub image_sizes: Vec<u32, MAX_IMAGES>,

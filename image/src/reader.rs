@@ -86,6 +86,7 @@ enum Stage {
 /// Reads one container. Calls out of order are refused, not undefined.
 ///
 /// About 26 KiB, so it belongs into a static or into its owner's memory, not onto a small stack.
+#[cfg_attr(feature = "snapshot", derive(Clone))]
 pub struct Reader<H: Hasher> {
     stage: Stage,
     total: u64,
@@ -204,6 +205,15 @@ impl<H: Hasher> Reader<H> {
     pub fn identity<P: Provider<Hasher = H>>(&self, provider: &P) -> [u8; 32] {
         let mut hasher = provider.sha256();
         hasher.update(self.metadata.all());
+        hasher.finish()
+    }
+
+    /// SHA-256 over what the signature covers: header and TLV area with its pad. Of what there is so far, while
+    /// [`Self::metadata_complete`] says no.
+    #[must_use]
+    pub fn signed_metadata<P: Provider<Hasher = H>>(&self, provider: &P) -> [u8; 32] {
+        let mut hasher = provider.sha256();
+        hasher.update(self.metadata.signed());
         hasher.finish()
     }
 

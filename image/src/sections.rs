@@ -45,6 +45,7 @@ pub struct Defect {
 }
 
 /// What is known of an image's sections.
+#[cfg_attr(feature = "snapshot", derive(Clone))]
 pub struct Sections {
     /// Bytes of the image.
     image_size: u32,

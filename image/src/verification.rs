@@ -18,6 +18,7 @@ pub enum Progress {
 }
 
 /// How far it is.
+#[cfg_attr(feature = "snapshot", derive(Clone))]
 pub struct Verification<H> {
     /// Index of the segment that is hashed now.
     segment: usize,

@@ -13,7 +13,9 @@ use remoteproc_image::provider::{CipherKey, PublicKey, TrustedKey};
 use remoteproc_image::software::is_on_p256;
 use remoteproc_image::target::{Access, BootSecurity, Region};
 use remoteproc_service::client_memory::PhysicalRange;
-use remoteproc_service::configuration::{Board, DEFAULT_IDLE_CLAIM_MS, MAX_MEMORY_RANGES, Processor};
+use remoteproc_service::configuration::{
+    Board, DEFAULT_IDLE_CLAIM_MS, MAX_MEMORY_RANGES, MAX_REGIONS, Processor,
+};
 use thiserror::Error;
 
 /// `compatible` of the node `remoteproc`.
@@ -227,7 +229,7 @@ fn read_processor<'a>(node: &Reader<'a>) -> Result<Processor<'a>, ManifestError<
         id: node.u32("id")?,
         name: node.string("label")?,
         compatible: node.string("compatible")?,
-        regions: node.child("regions")?.list(read_region)?,
+        regions: read_regions(node)?,
         registers: node.ranges("registers")?,
         default_boot_address: node.optional_u32("default-boot-address")?,
         boot_security,
@@ -235,18 +237,21 @@ fn read_processor<'a>(node: &Reader<'a>) -> Result<Processor<'a>, ManifestError<
     })
 }
 
-fn read_region<'a>(node: &Reader<'a>) -> Result<Region, ManifestError<'a>> {
-    let access = match node.string("access")? {
-        "private" => Access::Private,
-        "shared" => Access::Shared,
-        _ => return Err(node.malformed("access")),
-    };
-    Ok(Region {
-        device_address: node.u32("device-address")?,
-        physical_address: node.u64("physical-address")?,
-        size: node.u32("size")?,
-        access,
-    })
+/// A processor's memory: at least one region; the property with the private ones has to be there.
+fn read_regions<'a>(node: &Reader<'a>) -> Result<Vec<Region, MAX_REGIONS>, ManifestError<'a>> {
+    let mut regions = Vec::new();
+    for (property, access) in [("private-regions", Access::Private), ("shared-regions", Access::Shared)] {
+        if access == Access::Shared && !node.flag(property) {
+            continue;
+        }
+        for [device_address, high, low, size] in node.entries::<4>(property)? {
+            let physical_address = u64::from(high) << 32 | u64::from(low);
+            let region = Region { device_address, physical_address, size, access };
+            let too_many = |_| ManifestError::TooMany { node: property, limit: MAX_REGIONS };
+            regions.push(region).map_err(too_many)?;
+        }
+    }
+    if regions.is_empty() { Err(ManifestError::Empty(node.name())) } else { Ok(regions) }
 }
 
 /// A list of physical ranges.

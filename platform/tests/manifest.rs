@@ -8,6 +8,9 @@ use remoteproc_service::client_memory::PhysicalRange;
 use std::process::{Command, Stdio};
 
 const PAGE: u32 = 4096;
+/// The properties with a processor's memory.
+const PRIVATE: &str = "private-regions";
+const SHARED: &str = "shared-regions";
 
 fn words(node: &mut DeviceTreeNode, name: &str, value: &[u32]) {
     node.add_property(DeviceTreeProperty::new(name, value).unwrap());
@@ -25,15 +28,6 @@ fn node(name: &str) -> DeviceTreeNode {
     DeviceTreeNode::new(name).unwrap()
 }
 
-fn region(name: &str, device: u32, physical: u32, size: u32, access: &str) -> DeviceTreeNode {
-    let mut region = node(name);
-    words(&mut region, "device-address", &[device]);
-    words(&mut region, "physical-address", &[0, physical]);
-    words(&mut region, "size", &[size]);
-    text(&mut region, "access", access);
-    region
-}
-
 fn processor(name: &str, id: u32, base: u32) -> DeviceTreeNode {
     let mut processor = node(name);
     words(&mut processor, "id", &[id]);
@@ -42,10 +36,8 @@ fn processor(name: &str, id: u32, base: u32) -> DeviceTreeNode {
     words(&mut processor, "registers", &[0, base + 0xf_0000, PAGE]);
     words(&mut processor, "default-boot-address", &[0x1000_0000]);
     text(&mut processor, "boot-security", "honoured");
-    let mut regions = node("regions");
-    regions.add_child(region("code", 0x1000_0000, base, 4 * PAGE, "private"));
-    regions.add_child(region("shared", 0x2000_0000, base + 4 * PAGE, PAGE, "shared"));
-    processor.add_child(regions);
+    words(&mut processor, PRIVATE, &[0x1000_0000, 0, base, 4 * PAGE]);
+    words(&mut processor, SHARED, &[0x2000_0000, 0, base + 4 * PAGE, PAGE]);
     processor
 }
 
@@ -247,14 +239,9 @@ fn says_which_node_or_property_is_missing() {
     assert_eq!(spoilt(|t| drop(t.root.remove_property("ffa-version"))), "node /: no property ffa-version");
     assert_eq!(spoilt(|t| drop(board(t).remove_child("keys"))), "node remoteproc: no node keys");
     assert_eq!(spoilt(|t| drop(m33(t).remove_property("id"))), "node m33: no property id");
-    assert_eq!(spoilt(|t| drop(m33(t).remove_child("regions"))), "node m33: no node regions");
+    assert_eq!(spoilt(|t| drop(m33(t).remove_property(PRIVATE))), "node m33: no property private-regions");
+    assert_eq!(spoilt(|t| drop(m33(t).remove_property(SHARED))), "nothing");
     assert_eq!(spoilt(|t| drop(m33(t).remove_property("default-boot-address"))), "nothing");
-    assert_eq!(
-        spoilt(|t| drop(
-            m33(t).child_mut("regions").unwrap().child_mut("code").unwrap().remove_property("size")
-        )),
-        "node code: no property size"
-    );
     assert_eq!(
         spoilt(|t| drop(board(t).child_mut("keys").unwrap().remove_child("key-0"))),
         "node keys: no entries"
@@ -275,13 +262,18 @@ fn says_which_value_makes_no_sense() {
         spoilt(|t| text(board(t).child_mut("keys").unwrap().child_mut("key-0").unwrap(), "algorithm", "dsa")),
         wrong("key-0", "algorithm")
     );
-    assert_eq!(
-        spoilt(|t| {
-            let regions = m33(t).child_mut("regions").unwrap();
-            text(regions.child_mut("code").unwrap(), "access", "open");
-        }),
-        wrong("code", "access")
-    );
+    for property in [PRIVATE, SHARED] {
+        assert_eq!(
+            spoilt(|t| words(m33(t), property, &[0x1000_0000, 0, 0x8000_0000])),
+            wrong("m33", property)
+        );
+        assert_eq!(spoilt(|t| bytes(m33(t), property, &[0; 17])), wrong("m33", property));
+    }
+    let none = spoilt(|t| {
+        words(m33(t), PRIVATE, &[]);
+        m33(t).remove_property(SHARED);
+    });
+    assert_eq!(none, "node m33: no entries");
 }
 
 #[test]
@@ -353,14 +345,18 @@ fn limits_are_kept() {
         }
     });
     assert_eq!(keys, "node keys: more than 4 entries");
-    let regions = spoilt(|t| {
-        for index in 2..9 {
-            let at = 0x9000_0000 + index * PAGE;
-            let more = region(&format!("r{index}"), at, at, PAGE, "private");
-            m33(t).child_mut("regions").unwrap().add_child(more);
-        }
-    });
-    assert_eq!(regions, "node regions: more than 8 entries");
+    // With the shared one.
+    let regions = |count: u32, property| {
+        let entry = |index| [0x9000_0000 + index * PAGE, 0, 0x9000_0000 + index * PAGE, PAGE];
+        spoilt(|t| {
+            m33(t).remove_property("default-boot-address");
+            words(m33(t), property, &(0..count).flat_map(entry).collect::<Vec<_>>());
+        })
+    };
+    assert_eq!(regions(7, PRIVATE), "nothing");
+    assert_eq!(regions(8, PRIVATE), "node shared-regions: more than 8 entries");
+    assert_eq!(regions(9, PRIVATE), "node private-regions: more than 8 entries");
+    assert_eq!(regions(8, SHARED), "node shared-regions: more than 8 entries");
     let ranges = spoilt(|t| words(board(t), "devices", &[[0u32, 0x1000, 0x1000]; 9].concat()));
     assert_eq!(ranges, "node devices: more than 8 entries");
     let large = spoilt(|t| bytes(&mut t.root, "padding", &[0; MAX_SIZE]));
@@ -392,8 +388,7 @@ fn processors_keep_apart() {
 fn regions_are_whole_pages_and_do_not_overlap() {
     let add = |device, physical, size| {
         spoilt(|t| {
-            let more = region("more", device, physical, size, "private");
-            m33(t).child_mut("regions").unwrap().add_child(more);
+            words(m33(t), PRIVATE, &[0x1000_0000, 0, 0x8000_0000, 4 * PAGE, device, 0, physical, size]);
         })
     };
     let bad = "is empty, not whole pages, or exceeds the address space";

@@ -196,6 +196,7 @@ refusals! {
     0x1202 OffsetUnexpected "OFFSET_UNEXPECTED" BadParameters "The offset is not the number of bytes done: go on where LOAD_FW said, or start again at 0."
     0x1203 FlagsUnknown "FLAGS_UNKNOWN" BadParameters "A reserved flag or argument is not zero, or ONE_CALL is not for this endpoint: clear it."
     0x1204 NotImplemented "NOT_IMPLEMENTED" NotImplemented "The command is known but not implemented yet."
+    0x1205 MeasurementUnknown "MEASUREMENT_UNKNOWN" NoData "No such load is kept: ask GET_MEASUREMENTS for its summary, which loads there are."
 
     0x1301 HardwareFailed "HARDWARE_FAILED" Generic "The processor's reset control did not answer: look at the platform's hardware or, in emulation, at the supervisor."
     0x1302 DestinationAbort "DESTINATION_ABORT" Generic "Writing the processor's memory was aborted by the bus: check the regions of the manifest."

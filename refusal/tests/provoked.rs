@@ -187,6 +187,7 @@ const PROVOKED: &[Row] = &[
         &[Refusal::NotificationOutOfRange],
     ),
     ("service/tests/events.rs", "without_notifications_the_status_tells", &[Refusal::NoNotifications]),
+    ("service/tests/measurements.rs", "loads_that_are_not_kept", &[Refusal::MeasurementUnknown]),
     ("service/tests/hardware.rs", "hardware_that_stays_busy_has_failed", &[Refusal::HardwareFailed]),
     (
         "service/tests/failures.rs",

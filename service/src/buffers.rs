@@ -7,7 +7,7 @@ pub const MAX_BUFFERS: usize = 4;
 pub const MAX_BUFFERS_OF_ONE: usize = 3;
 
 /// One buffer. Its ranges have passed the address check; `sp` keeps them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Buffer {
     owner: EndpointId,
     handle: u64,
@@ -16,7 +16,7 @@ struct Buffer {
 }
 
 /// Those that are held, known by owner and handle.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Buffers([Option<Buffer>; MAX_BUFFERS]);
 
 impl Buffers {

@@ -7,7 +7,7 @@ use heapless::Vec;
 pub const MAX_CLIENTS: usize = 16;
 
 /// The way a request came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Door {
     /// TS-RPC over a shared buffer (door T).
     TsRpc,
@@ -16,7 +16,7 @@ pub enum Door {
 }
 
 /// A client. Endpoint 0 is the kernel and its user space alike; user space can't reach door D, so the door tells them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
     /// The FF-A endpoint that the SPMC says the request came from.
     pub endpoint: EndpointId,
@@ -35,7 +35,7 @@ struct Entry {
 
 /// The last refusal of up to [`MAX_CLIENTS`] clients. When the table is full, the client whose last refusal is the oldest is
 /// forgotten: it then gets the answer "none".
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LastRefusals {
     entries: Vec<Entry, MAX_CLIENTS>,
     next: u64,

@@ -1,6 +1,7 @@
 //! START_FW, STOP_FW, RELEASE_FW and GET_RSC_TABLE.
 use crate::client_memory::ClientMemory;
 use crate::clients::Caller;
+use crate::guards::Guard;
 use crate::hardware::{Boot, DriverError, DriverProgress, Machine, RemoteMemory};
 use crate::lifecycle::{Ask, Event, Pending, Verdict};
 use crate::processor::Slot;
@@ -17,6 +18,8 @@ impl<M: Machine> Service<'_, M> {
     /// START_FW: the checks, then the reset line; repeated calls go on with the reset line only.
     pub(crate) fn start(&mut self, caller: Caller, index: usize) -> Outcome {
         if self.admit(index, caller, Ask::Start)? == Verdict::AlreadySo {
+            // A stop may have failed halfway: that it runs is said only if the hardware says so.
+            self.driver(index)?.observe().map_err(|_| Refusal::HardwareFailed)?;
             return success();
         }
         if self.slot(index)?.wipe.is_some() {
@@ -126,6 +129,10 @@ impl<M: Machine> Service<'_, M> {
 
     /// Goes on with a wipe. What can't be cleared stays closed and owned.
     pub(crate) fn wipe(&mut self, index: usize, budget: &mut Budget) -> Result<Progress, Refused> {
+        if !self.guarded(Guard::Wipe) {
+            self.slot(index)?.happened(Event::Wiped);
+            return Ok(Progress::Done);
+        }
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
         let wipe = slot.wipe.get_or_insert_default();
@@ -146,6 +153,9 @@ impl<M: Machine> Service<'_, M> {
 
     /// Hashes the private segments again, where nothing but this keeps the normal world from changing them.
     fn check_seal(&mut self, index: usize) -> Result<Progress, Refused> {
+        if !self.guarded(Guard::Seal) {
+            return Ok(Progress::Done);
+        }
         let now = self.machine.milliseconds();
         let Slot { firmware, check, .. } = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
         let Some(seal) = firmware.as_ref().and_then(|firmware| firmware.seal.as_ref()) else {
@@ -184,7 +194,7 @@ impl<M: Machine> Service<'_, M> {
 
     /// Holds a processor again whose start failed.
     fn undo_start(&mut self, index: usize, refusal: Refusal) -> Result<Refusal, Refused> {
-        let held = self.driver(index)?.hold() == Ok(DriverProgress::Done);
+        let held = !self.guarded(Guard::UndoStart) || self.driver(index)?.hold() == Ok(DriverProgress::Done);
         self.slot(index)?.happened(if held { Event::StartUndone } else { Event::StartLost });
         Ok(refusal)
     }
@@ -197,9 +207,11 @@ impl<M: Machine> Service<'_, M> {
         progress: Result<DriverProgress, DriverError>,
     ) -> Result<Followed, Refused> {
         let now = self.machine.milliseconds();
+        let waits = self.guarded(Guard::HardwareFirst);
         let limit = self.driver(index)?.limit_ms();
         let slot = self.slot(index)?;
         let followed = match progress {
+            Ok(DriverProgress::Pending) if !waits => Followed::Done,
             Ok(DriverProgress::Pending) if !slot.waits_too_long(pending, now, limit) => {
                 return Ok(Followed::Pending);
             }

@@ -11,7 +11,7 @@ use remoteproc_refusal::Refusal;
 pub const LAST_NOTIFICATION: u64 = 63;
 
 /// Whom the events of a processor are signaled to. It counts as long as the processor is its owner's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Binding {
     pub owner: Caller,
     pub notification: u8,

@@ -17,7 +17,7 @@ pub enum DriverProgress {
 }
 
 /// What the hardware says of the processor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Observed {
     /// Held in reset.
     Held,
@@ -28,7 +28,7 @@ pub enum Observed {
 }
 
 /// Why a processor has stopped by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Crash {
     /// The hardware does not tell.
     #[default]
@@ -55,7 +55,7 @@ pub struct Boot {
 }
 
 /// Who may reach a region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Isolation {
     /// No firmware: as the platform has it by default.
     Normal,

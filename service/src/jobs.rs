@@ -2,6 +2,7 @@
 use crate::client_memory::ClientMemory;
 use crate::clients::Caller;
 use crate::configuration::MAX_PROCESSORS;
+use crate::measurements::Measurements;
 use crate::processor::Slot;
 use crate::result::Refused;
 use crate::service::PIECE;
@@ -14,7 +15,7 @@ use remoteproc_image::reader::Reader;
 pub const MAX_LOADS: usize = 3;
 
 /// The client memory that a load reads now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Share {
     pub handle: u64,
     /// Where the container's bytes begin in the memory.
@@ -87,6 +88,8 @@ pub(crate) struct Work {
     pub only_the_same: bool,
     /// The load has failed: this is the answer to its next request, or once the processor's memory is clear.
     pub refused: Option<Refused>,
+    /// Id of the key that signed the image, once it has verified.
+    pub signer: [u8; 32],
     /// When the client was last heard of, milliseconds.
     pub touched: u64,
 }
@@ -97,13 +100,19 @@ pub struct Storage<H: Hasher> {
     pub(crate) readers: [Reader<H>; MAX_LOADS],
     pub(crate) slots: Vec<Slot<H>, MAX_PROCESSORS>,
     pub(crate) buffer: [u8; PIECE],
+    pub(crate) measurements: Measurements,
 }
 
 impl<H: Hasher> Storage<H> {
     /// Makes it, empty.
     #[must_use]
     pub const fn new() -> Self {
-        Self { readers: [const { Reader::new() }; MAX_LOADS], slots: Vec::new(), buffer: [0; PIECE] }
+        Self {
+            readers: [const { Reader::new() }; MAX_LOADS],
+            slots: Vec::new(),
+            buffer: [0; PIECE],
+            measurements: Measurements::new(),
+        }
     }
 }
 

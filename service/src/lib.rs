@@ -9,6 +9,9 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "exploration")]
+extern crate alloc;
+
 pub mod buffers;
 pub mod client_memory;
 pub mod clients;
@@ -17,11 +20,15 @@ mod control;
 pub mod counters;
 mod door_t;
 mod events;
+#[cfg(feature = "exploration")]
+pub mod exploration;
+mod guards;
 pub mod hardware;
 mod inform;
 pub mod jobs;
 pub mod lifecycle;
 mod load;
+mod measurements;
 mod processor;
 pub mod ranges;
 mod regions;
@@ -34,5 +41,6 @@ mod steps;
 
 pub use clients::{Caller, Door};
 pub use counters::Counters;
+pub use guards::Guard;
 pub use jobs::Storage;
 pub use service::Service;

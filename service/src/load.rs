@@ -131,8 +131,19 @@ impl<M: Machine> Service<'_, M> {
                 share.let_go(memory);
             }
             let step = Step::Metadata;
-            let (done, share, refused, touched) = (0, None, None, now);
-            *work = Some(Work { caller, index, total, step, done, share, only_the_same, refused, touched });
+            let (done, share, refused, signer, touched) = (0, None, None, [0; 32], now);
+            *work = Some(Work {
+                caller,
+                index,
+                total,
+                step,
+                done,
+                share,
+                only_the_same,
+                refused,
+                signer,
+                touched,
+            });
             self.readers.get_mut(place).ok_or(Refusal::CallOutOfOrder)?.begin(total)?;
         }
         let work = self.work(place)?;

@@ -10,6 +10,7 @@ use remoteproc_image::provider::Hasher;
 use remoteproc_image::reader::ResourceTable;
 
 /// The firmware that a processor's memory holds.
+#[cfg_attr(feature = "exploration", derive(Clone))]
 pub(crate) struct Firmware {
     /// Digest of header, TLVs and signature.
     pub identity: [u8; 32],
@@ -34,6 +35,7 @@ pub(crate) struct Wait {
 }
 
 /// One processor, as the service sees it.
+#[cfg_attr(feature = "exploration", derive(Clone))]
 pub(crate) struct Slot<H: Hasher> {
     state: State,
     pub wait: Option<Wait>,

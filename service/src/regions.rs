@@ -34,7 +34,7 @@ pub(crate) fn open<M: Machine>(m: &mut M, index: usize, processor: &Processor<'_
 }
 
 /// Where a walk over all regions has got to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Cursor {
     region: usize,
     done: u64,
@@ -66,7 +66,7 @@ pub(crate) fn clear_slice<M: Machine>(
 
 /// A wipe under way: close everything, clear everything, give the regions back. It goes on after a failure, so that as much as
 /// possible is clear; regions that may hold something are not given back.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub(crate) struct Wipe {
     /// The regions were told to close.
     begun: bool,

@@ -23,7 +23,7 @@ pub const fn result_of(refusal: Refusal) -> TeeResult {
 }
 
 /// A refusal on its way to the client's answer, the log and the memory of last refusals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Refused {
     /// Why.
     pub refusal: Refusal,

@@ -14,13 +14,26 @@ use remoteproc_image::target::Access;
 use remoteproc_refusal::Refusal;
 
 /// One segment's file bytes, where they were loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Sealed {
-    physical_address: u64,
+    /// High and low half: there are a thousand of these, and a u64 would be padded.
+    physical_address: [u32; 2],
     size: u32,
 }
 
+impl Sealed {
+    const fn new(physical_address: u64, size: u32) -> Self {
+        Self { physical_address: [(physical_address >> 32) as u32, physical_address as u32], size }
+    }
+
+    fn physical_address(&self) -> u64 {
+        let [high, low] = self.physical_address;
+        u64::from(high) << 32 | u64::from(low)
+    }
+}
+
 /// What the private segments have to hash to.
+#[cfg_attr(feature = "exploration", derive(Clone, Hash))]
 pub(crate) struct Seal {
     segments: Vec<Sealed, MAX_PROGRAM_HEADERS>,
     /// Hash over the signed digests of these segments, in order: 32 bytes to keep instead of 4 KiB.
@@ -41,7 +54,7 @@ impl Seal {
         for (index, segment) in reader.segments().iter().enumerate() {
             if is_private(processor, segment) {
                 let Segment { physical_address, file_size: size, .. } = *segment;
-                segments.push(Sealed { physical_address, size }).map_err(|_| Refusal::TooManySegments)?;
+                segments.push(Sealed::new(physical_address, size)).map_err(|_| Refusal::TooManySegments)?;
                 digests.update(reader.signed_digest(index).ok_or(Refusal::CallOutOfOrder)?);
             }
         }
@@ -63,6 +76,7 @@ fn is_private(processor: &Processor<'_>, segment: &Segment) -> bool {
 }
 
 /// A check of a seal under way.
+#[cfg_attr(feature = "exploration", derive(Clone))]
 pub(crate) struct Check<H> {
     /// Over the digests of the segments hashed so far.
     digests: Option<H>,
@@ -72,6 +86,14 @@ pub(crate) struct Check<H> {
     hasher: Option<H>,
     /// When it was last gone on with, milliseconds: what was hashed long ago says little.
     pub touched: u64,
+}
+
+#[cfg(feature = "exploration")]
+impl<H> Check<H> {
+    /// Tells how far it is.
+    pub fn place(&self) -> (usize, u32, bool) {
+        (self.segment, self.hashed, self.digests.is_some())
+    }
 }
 
 impl<H: Hasher> Check<H> {
@@ -97,7 +119,7 @@ impl<H: Hasher> Check<H> {
                 let Some(piece) = buffer.get_mut(..size).filter(|piece| !piece.is_empty()) else {
                     return Ok(None);
                 };
-                let address = segment.physical_address.checked_add(self.hashed.into()).ok_or(Fault)?;
+                let address = segment.physical_address().checked_add(self.hashed.into()).ok_or(Fault)?;
                 memory.read(address, piece)?;
                 hasher.update(piece);
                 budget.spend(size);

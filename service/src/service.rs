@@ -4,9 +4,11 @@ use crate::client_memory::ClientMemory;
 use crate::clients::{Caller, LastRefusals};
 use crate::configuration::{Board, MAX_PROCESSORS, Processor};
 use crate::counters::Counters;
+use crate::guards::Guard;
 use crate::hardware::{DriverProgress, Machine, ProcessorDriver};
 use crate::jobs::{MAX_LOADS, Storage, Work};
 use crate::lifecycle::{Ask, Input, State, Verdict, transition};
+use crate::measurements::Measurements;
 use crate::processor::Slot;
 use crate::report;
 use crate::result::Refused;
@@ -40,18 +42,23 @@ pub struct Service<'a, M: Machine> {
     /// Of each reader, the load that it is used for.
     pub(crate) works: [Option<Work>; MAX_LOADS],
     pub(crate) buffer: &'a mut [u8; PIECE],
+    pub(crate) measurements: &'a mut Measurements,
     pub(crate) counters: Counters,
     /// What clients of door T share.
     pub(crate) buffers: Buffers,
-    refusals: LastRefusals,
+    pub(crate) refusals: LastRefusals,
+    /// A guard that a test has taken out.
+    #[cfg(feature = "exploration")]
+    pub(crate) removed: Option<Guard>,
 }
 
 impl<'a, M: Machine> Service<'a, M> {
     /// Takes over the board's processors, and the memory to work in. Touches no processor; logs which of them lack isolation.
     pub fn new(board: Board<'a>, mut machine: M, storage: &'a mut Storage<HasherOf<M>>) -> Self {
-        let Storage { readers, slots, buffer } = storage;
+        let Storage { readers, slots, buffer, measurements } = storage;
         slots.clear();
         readers.iter_mut().for_each(Reader::reset);
+        measurements.forget();
         for (index, processor) in board.processors.iter().enumerate() {
             // Both lists have the same capacity.
             let _ = slots.push(Slot::new());
@@ -65,9 +72,12 @@ impl<'a, M: Machine> Service<'a, M> {
             readers,
             works: [None; MAX_LOADS],
             buffer,
+            measurements,
             counters: Counters::default(),
             buffers: Buffers::new(),
             refusals: LastRefusals::default(),
+            #[cfg(feature = "exploration")]
+            removed: None,
         }
     }
 
@@ -133,6 +143,7 @@ impl<'a, M: Machine> Service<'a, M> {
                 Command::BindEvents,
                 self.find(processor).and_then(|index| self.bind_events(caller, index, notification)),
             ),
+            Request::GetMeasurements(question) => (Command::GetMeasurements, self.measurements(question)),
             Request::Unimplemented(command) => (command, Err(Refusal::NotImplemented.into())),
         };
         outcome.unwrap_or_else(|refused| self.refuse(command.name(), caller, refused))
@@ -216,8 +227,9 @@ impl<'a, M: Machine> Service<'a, M> {
         self.look_for_crash(index)?;
         let now = self.machine.milliseconds();
         let limit = u64::from(self.board.idle_claim_ms);
+        let only_the_owner = self.guarded(Guard::Owner);
         let slot = self.slot(index)?;
-        if slot.owner.is_some_and(|owner| owner != caller) {
+        if only_the_owner && slot.owner.is_some_and(|owner| owner != caller) {
             // Its load stands until another one's signature has verified; that is when it is taken over.
             let may_try = ask == Ask::Load && slot.is_idle_claim(now, limit);
             return if may_try { Ok(Verdict::Proceed) } else { Err(Refusal::NotOwner.into()) };

@@ -4,6 +4,7 @@ use crate::clients::Caller;
 use crate::configuration::{Board, Processor};
 use crate::control::Followed;
 use crate::counters::Counters;
+use crate::guards::Guard;
 use crate::hardware::{Machine, SecurityCounter};
 use crate::jobs::Work;
 use crate::lifecycle::{Event, Pending, State};
@@ -15,12 +16,13 @@ use crate::result::Refused;
 use crate::seal::{Check, Seal};
 use crate::service::{PIECE, Service};
 use crate::slice::Budget;
+use remoteproc_abi::measurements::Entry;
 use remoteproc_image::reader::Progress;
 use remoteproc_image::target::Target;
 use remoteproc_refusal::Refusal;
 
 /// What a load does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
     /// Copy header, TLVs and signature in, piece by piece.
     Metadata,
@@ -66,6 +68,9 @@ impl<M: Machine> Service<'_, M> {
         memory: &mut C,
     ) -> Result<Next, Refused> {
         let Work { caller, index, step, only_the_same, .. } = *self.work(place)?;
+        let any_image = !self.guarded(Guard::SameImage);
+        #[cfg(feature = "exploration")]
+        let copies_again = !self.guarded(Guard::CopyOnce);
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let reader = self.readers.get_mut(place).ok_or(Refusal::CallOutOfOrder)?;
         Ok(Next::Step(match step {
@@ -81,7 +86,7 @@ impl<M: Machine> Service<'_, M> {
             Step::Authenticate if only_the_same => {
                 let identity = reader.identity(self.machine.crypto());
                 let firmware = self.slots.get(index).and_then(|slot| slot.firmware.as_ref());
-                if firmware.is_none_or(|firmware| firmware.identity != identity) {
+                if !any_image && firmware.is_none_or(|firmware| firmware.identity != identity) {
                     return Err(Refusal::AnotherImageLoaded.into());
                 }
                 self.counters.repeated_loads = self.counters.repeated_loads.saturating_add(1);
@@ -96,6 +101,8 @@ impl<M: Machine> Service<'_, M> {
                 // One key, one request.
                 let Some(signer) = tried else { return Ok(Next::Wait) };
                 report::signature_verified(processor, &self.board, &signer);
+                self.works.get_mut(place).and_then(Option::as_mut).ok_or(Refusal::CallOutOfOrder)?.signer =
+                    signer.id;
                 Step::Claim
             }
             Step::Claim if budget.is_spent() => return Ok(Next::Wait),
@@ -133,6 +140,11 @@ impl<M: Machine> Service<'_, M> {
                 match reader.verify_segments(crypto, destination, budget.left())? {
                     Progress::Pending => return Ok(Next::Wait),
                     Progress::Done => {
+                        #[cfg(feature = "exploration")]
+                        if copies_again {
+                            self.copy_again(place, memory)?;
+                            return Ok(Next::Step(Step::Finish(None)));
+                        }
                         // How much of the slice was hashed is not told.
                         budget.spend_all();
                         if reader.is_encrypted() { Step::Decrypt } else { Step::Finish(None) }
@@ -250,7 +262,7 @@ impl<M: Machine> Service<'_, M> {
     }
 
     fn finish(&mut self, place: usize, digest: Option<[u8; 32]>) -> Result<(), Refused> {
-        let Work { caller, index, total, .. } = *self.work(place)?;
+        let Work { caller, index, total, signer, .. } = *self.work(place)?;
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let reader = self.readers.get_mut(place).ok_or(Refusal::CallOutOfOrder)?;
         let target = target_of(&self.board, processor, SecurityCounter::NONE);
@@ -264,6 +276,10 @@ impl<M: Machine> Service<'_, M> {
         regions::open(&mut self.machine, index, processor)?;
         report::loaded(processor, caller, total, reader.segments(), &loaded);
         let identity = reader.identity(self.machine.crypto());
+        let signed = reader.signed_metadata(self.machine.crypto());
+        let security_counter = loaded.security_counter;
+        let entry = Entry { signed, signer, processor: processor.id, security_counter };
+        self.measurements.enter(self.machine.crypto(), entry);
         let slot = self.slot(index)?;
         slot.happened(Event::LoadDone);
         slot.firmware = Some(Firmware {

@@ -324,7 +324,7 @@ fn requests_that_make_no_sense_are_answered() {
     bench.refused(KERNEL, answer, Refusal::FlagsUnknown);
     let answer = bench.ask(KERNEL, Request::Start { processor: 8 });
     bench.refused(KERNEL, answer, Refusal::UnknownProcessor);
-    for id in [5, 0x14, 0x16, 0x17] {
+    for id in [5, 0x16, 0x17] {
         let command = Command::try_from(id).unwrap();
         let answer = bench.ask(KERNEL, Request::Unimplemented(command));
         bench.refused(KERNEL, answer, Refusal::NotImplemented);

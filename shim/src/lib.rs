@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod ffa;
+mod measurements;
 mod remoteproc;
 pub mod resource_table;
 mod tee;
 
+pub use measurements::Log;
 pub use remoteproc::{Error, LastError, Limits, LoadError, Progress, Remoteproc, TableLocation};
 pub use tee::{Share, Tee};

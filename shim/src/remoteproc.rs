@@ -103,7 +103,7 @@ pub struct Remoteproc<T: Tee> {
     limits: Limits,
 }
 
-type Failure<T> = Error<<T as Tee>::Error>;
+pub(crate) type Failure<T> = Error<<T as Tee>::Error>;
 
 impl<T: Tee> Remoteproc<T> {
     /// Makes the client of the processor with this id. Sends nothing.
@@ -317,7 +317,7 @@ impl<T: Tee> Remoteproc<T> {
     }
 
     /// Asks something that is answered at once.
-    fn question<A>(
+    pub(crate) fn question<A>(
         &mut self,
         request: &Request,
         command: Command,
@@ -350,6 +350,11 @@ impl<T: Tee> Remoteproc<T> {
             self.tee.pause();
         }
         Err(Error::Stalled(command))
+    }
+
+    /// How often something is asked again that keeps changing.
+    pub(crate) const fn patience(&self) -> u32 {
+        self.limits.busy
     }
 
     /// Sends a request until it is answered with something else than BUSY. True: SUCCESS; false: IN_PROGRESS.

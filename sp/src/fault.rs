@@ -3,7 +3,8 @@
 //! Command 0xFA17 of door D, which is none of the ABI's: x4 = way to fail (1 panic, 2 data abort, 3 instruction abort, 4 undefined
 //! instruction, 5 overflow of the stack, 6 heap used up, 7 panic with nearly no stack left), x5 = point to fail at (1 in this request,
 //! 2 the next read of client memory, 3 the next write into a processor's memory, 4 the next read of it, 5 the next request of door
-//! T, 6 the next change of the copy window, 7 the next copy through it), x6 = 1: fail once more in the same way while dying. Answered with 0 where nothing has failed yet, with all ones for numbers that mean nothing.
+//! T, 6 the next change of the copy window, 7 the next copy through it, 9 the next request of
+//! door T before it takes the service), x6 = 1: fail once more in the same way while dying. Answered with 0 where nothing has failed yet, with all ones for numbers that mean nothing.
 //!
 //! x4 = 8 is another kind: the hardware fails, not the partition. The next write of a security counter is not done, and the driver
 //! says so; x5 and x6 are 0. x4 = 9 is a question: the answer's x4 is the number of bytes of the heap that are in use, after x5
@@ -57,6 +58,8 @@ pub enum Point {
     Window = 7,
     /// The partition is dying, and about to hold a processor.
     Dying = 8,
+    /// A 32-bit request has come, and the service's lock is not taken yet.
+    Outside = 9,
 }
 
 /// Where a fault is due, and which; for each of the two that can be.
@@ -80,7 +83,8 @@ pub fn command(request: &Registers) -> Option<Registers> {
         black_box(alloc::vec![0u8; leaked].leak());
         return Some([0, heap::in_use() as u64, 0, 0, 0]);
     }
-    let known = (1..=7).contains(&kind) && (1..=7).contains(&point) && again <= 1;
+    let known =
+        (1..=7).contains(&kind) && (matches!(point, 1..=7) || point == Point::Outside as u64) && again <= 1;
     if !known {
         return Some([u64::MAX, 0, 0, 0, 0]);
     }

@@ -138,6 +138,8 @@ impl message::Service for Front {
         if dead::is_dead() {
             return message::Dead.handle_rpc(client, request);
         }
+        #[cfg(feature = "fault-injection")]
+        fault::reach(fault::Point::Outside);
         let begun = time::milliseconds();
         loop {
             let answer = enter(|Partition { service, memory }| {

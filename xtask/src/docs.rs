@@ -1,12 +1,17 @@
 //! `cargo xtask docs`: the pages that are generated from the code, written or compared.
+mod lifecycle;
+
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use remoteproc_refusal::Refusal;
 use std::fmt::Write as _;
 use std::fs;
 
-/// The page of the refusals, from the workspace's root.
-const REFUSALS: &str = "docs/refusals.md";
+/// A page, from the workspace's root, and what it has to say.
+type Page = (&'static str, fn() -> String);
+
+/// The pages.
+const PAGES: [Page; 2] = [("docs/refusals.md", refusals), ("docs/lifecycle.md", lifecycle::page)];
 
 /// What the docs command takes from the command line.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -61,10 +66,12 @@ fn refusals() -> String {
 /// # Errors
 /// Names the page that is out of date.
 pub fn check(workspace: &Workspace) -> Result<()> {
-    let path = workspace.root.join(REFUSALS);
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    if text != refusals() {
-        bail!("{REFUSALS} is not what the catalogue says: run `cargo xtask docs`");
+    for (name, text) in PAGES {
+        let path = workspace.root.join(name);
+        let found = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        if found != text() {
+            bail!("{name} is not what the code says: run `cargo xtask docs`");
+        }
     }
     Ok(())
 }
@@ -74,9 +81,11 @@ pub fn run(options: &Options) -> Result<u8> {
     let workspace = Workspace::find()?;
     if options.check {
         check(&workspace)?;
-    } else {
-        let path = workspace.root.join(REFUSALS);
-        fs::write(&path, refusals()).with_context(|| format!("cannot write {}", path.display()))?;
+        return Ok(0);
+    }
+    for (name, text) in PAGES {
+        let path = workspace.root.join(name);
+        fs::write(&path, text()).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(0)
 }
@@ -95,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_up_to_date() {
+    fn the_pages_are_up_to_date() {
         check(&Workspace::find().unwrap()).unwrap();
     }
 }

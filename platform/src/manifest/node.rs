@@ -6,8 +6,8 @@ use heapless::Vec;
 use remoteproc_service::client_memory::{EndpointId, PhysicalRange};
 use remoteproc_service::configuration::MAX_MEMORY_RANGES;
 
-/// Two cells of address, one cell of size.
-const RANGE_BYTES: usize = 12;
+/// A cell is a big-endian word.
+const CELL_BYTES: usize = 4;
 
 /// One node, and what to call it in an error.
 pub(super) struct Reader<'a> {
@@ -18,6 +18,11 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub fn new(node: FdtNode<'a>, name: &'a str) -> Self {
         Self { node, name }
+    }
+
+    /// What to call it in an error.
+    pub const fn name(&self) -> &'a str {
+        self.name
     }
 
     /// The child with this name.
@@ -78,18 +83,25 @@ impl<'a> Reader<'a> {
         if !self.flag(property) {
             return Ok(ranges);
         }
-        let (chunks, rest) = self.bytes(property)?.as_chunks::<RANGE_BYTES>();
-        if !rest.is_empty() {
-            return Err(self.malformed(property));
-        }
-        for chunk in chunks {
-            let words = <[u32; 3]>::from_property_value(chunk).map_err(|_| self.malformed(property))?;
-            let [high, low, size] = words.map(u64::from);
-            let range = PhysicalRange { start: high << 32 | low, size };
+        for [high, low, size] in self.entries::<3>(property)? {
+            let range = PhysicalRange { start: u64::from(high) << 32 | u64::from(low), size: size.into() };
             let limit = MAX_MEMORY_RANGES;
             ranges.push(range).map_err(|_| ManifestError::TooMany { node: property, limit })?;
         }
         Ok(ranges)
+    }
+
+    /// A list of entries of so many cells.
+    pub fn entries<const CELLS: usize>(
+        &self,
+        property: &'static str,
+    ) -> Result<impl Iterator<Item = [u32; CELLS]> + use<'a, CELLS>, ManifestError<'a>> {
+        let (cells, rest) = self.bytes(property)?.as_chunks::<CELL_BYTES>();
+        let (entries, incomplete) = cells.as_chunks::<CELLS>();
+        if !rest.is_empty() || !incomplete.is_empty() {
+            return Err(self.malformed(property));
+        }
+        Ok(entries.iter().map(|entry| entry.map(u32::from_be_bytes)))
     }
 
     /// A list of endpoint ids, one cell each; none without the property.
@@ -101,12 +113,8 @@ impl<'a> Reader<'a> {
         if !self.flag(property) {
             return Ok(endpoints);
         }
-        let (cells, rest) = self.bytes(property)?.as_chunks::<4>();
-        if !rest.is_empty() {
-            return Err(self.malformed(property));
-        }
-        for cell in cells {
-            let id = u32::from_be_bytes(*cell).try_into().map_err(|_| self.malformed(property))?;
+        for [cell] in self.entries::<1>(property)? {
+            let id = cell.try_into().map_err(|_| self.malformed(property))?;
             endpoints.push(id).map_err(|_| ManifestError::TooMany { node: property, limit: N })?;
         }
         Ok(endpoints)

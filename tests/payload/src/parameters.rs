@@ -11,7 +11,7 @@
 //! | test | test | prefix of the names to run; repeatable; all if absent |
 //! | rounds | test | how often each event is provoked, 1 if absent |
 //! | seed | test | number that the fuzzer begins with |
-//! | random, mutated, enough | test | how many messages of each kind the fuzzer sends, and how often it has to see everything |
+//! | random, mutated, calls, enough | test | how many messages of each kind the fuzzer sends, and how often it has to see everything |
 //! | cycles, aborted | test | how often the theme `soak` does what it does |
 //! | sample, second | test | files that load |
 //! | large | test | this project's own firmware in a file of 16 MiB, of which 10 MiB are loaded |

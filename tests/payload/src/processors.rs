@@ -7,6 +7,7 @@ use crate::{expect_eq, failure, machine};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use remoteproc_abi::result::TeeResult;
+use remoteproc_shim::ffa::Status;
 
 /// CPUs that the tests use, the first one among them.
 pub const PROCESSORS: usize = 4;
@@ -157,7 +158,6 @@ impl Asker {
         const REQUEST: u32 = 0xC400_006F;
         const RESPONSE: u64 = 0xC400_0070;
         const FFA_ERROR: u64 = 0x8400_0060;
-        const FFA_BUSY: i32 = -6;
         let mut arguments = [0; 17];
         arguments[0] = self.parties;
         arguments[2..7].copy_from_slice(&self.payload);
@@ -168,7 +168,7 @@ impl Asker {
             let [x0, x1, x2, x3, ..] = answer;
             let clean = answer[8..].iter().all(|value| *value == 0);
             let result = x3 as u32;
-            if x0 == FFA_ERROR && (x2 as u32).cast_signed() == FFA_BUSY {
+            if x0 == FFA_ERROR && Status((x2 as u32).cast_signed()) == Status::BUSY {
                 self.refused += 1;
                 row += 1;
             } else if x0 != RESPONSE || x1 != swapped || x2 != 0 || !clean {

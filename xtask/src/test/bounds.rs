@@ -21,8 +21,6 @@ const TOLERANCE: u64 = 5;
 const BY_FAR: u64 = 10;
 /// Feature of a partition without the limit.
 const UNBOUNDED: &str = "control-unbounded";
-/// The keys of these tests are long: with them, the limit of a manifest leaves room for one processor.
-const ONE_PROCESSOR: &str = "processors { /delete-node/ m4; };";
 /// How the payload's lines begin.
 const CALL: &str = "bounds call ";
 const FLOOR: &str = "bounds floor ";
@@ -208,8 +206,7 @@ pub fn run(suite: &mut Suite) -> Result<()> {
     let wanted: Vec<&str> = part.iter().flat_map(|part| ["bounds::floors", part.as_str()]).collect();
     let parameters = files.parameters(&wanted)?;
     let counted = Clock::Instructions;
-    let (outcome, facts) =
-        run_images(suite, "bounds", 0, &files.keys, ONE_PROCESSOR, &parameters, (&images, counted))?;
+    let (outcome, facts) = run_images(suite, "bounds", 0, &files.keys, "", &parameters, (&images, counted))?;
     let figures = Figures::parse(&facts)?;
     figures.print()?;
     let (longest, limit) = (figures.longest()?.clone(), figures.limit()?);
@@ -226,7 +223,7 @@ pub fn run(suite: &mut Suite) -> Result<()> {
     let parameters = files.parameters(&["bounds::floors", "bounds::life_rsa"])?;
     let title = "bounds, control without the limit";
     let (control_outcome, facts) =
-        run_images(suite, title, 0, &files.keys, ONE_PROCESSOR, &parameters, (&images, counted))?;
+        run_images(suite, title, 0, &files.keys, "", &parameters, (&images, counted))?;
     let control = Figures::parse(&facts)?;
     let (worst, limit) = (control.longest()?, control.limit()?);
     println!("      without the limit: {} takes {} instructions, limit {limit}", worst.what, worst.longest);

@@ -29,6 +29,9 @@ pub struct Options {
     /// Valid messages with mistakes
     #[arg(long, default_value_t = 100_000)]
     mutated: u32,
+    /// Calls of door T with buffers
+    #[arg(long, default_value_t = 50_000)]
+    calls: u32,
     /// How often each command and each refusal that messages can provoke has to be seen
     #[arg(long, default_value_t = 100)]
     enough: u32,
@@ -70,7 +73,12 @@ pub fn run(options: &Options) -> Result<u8> {
 fn messages(suite: &mut Suite, options: &Options) -> Result<()> {
     let (mut parameters, keys) = system_parameters(suite)?;
     parameters.set("test", "fuzz::")?;
-    let numbers = [("random", options.random), ("mutated", options.mutated), ("enough", options.enough)];
+    let numbers = [
+        ("random", options.random),
+        ("mutated", options.mutated),
+        ("calls", options.calls),
+        ("enough", options.enough),
+    ];
     for (name, number) in numbers {
         parameters.set(name, &number.to_string())?;
     }

@@ -3,6 +3,7 @@
 //!
 //! Each command prints `info bounds call WHAT | calls N, longest I, call K, bytes done B`, each floor
 //! `info bounds floor WHAT | I`.
+use super::door_t;
 use crate::context::Context;
 use crate::floor;
 use crate::framework::Outcome;
@@ -11,6 +12,7 @@ use crate::{expect, expect_eq, failure, machine, memory, say};
 use remoteproc_abi::FFA_PAGE_SIZE;
 use remoteproc_abi::command::Command;
 use remoteproc_abi::door_d::{Answer, LoadArguments, Request, StopMode};
+use remoteproc_abi::door_t::MAX_CHUNK_LENGTH;
 use remoteproc_abi::memory_descriptor::Constituent;
 use remoteproc_abi::result::TeeResult;
 use remoteproc_image::provider::PublicKey;
@@ -27,6 +29,7 @@ crate::cases! { "bounds":
     wrong_signature
     wrong_hash
     many_ranges
+    life_in_chunks
 }
 
 /// Nanoseconds in a second. The emulator lets one pass with each instruction.
@@ -277,6 +280,34 @@ fn many_ranges(context: &mut Context) -> Outcome {
     }
     context.reclaim(handle)?;
     outcome.and(released)
+}
+
+/// Door T: images in chunks as long as they may be.
+fn life_in_chunks(context: &mut Context) -> Outcome {
+    let ticks = |context: &mut Context| context.client.tee().transport().ticks();
+    let most = u64::from(MAX_CHUNK_LENGTH);
+    let handle = door_t::buffer(context, (most / FFA_PAGE_SIZE) as u32 + 1)?;
+    let told = |what: &str, calls: u64, (longest, at, done): (u64, u64, u64)| {
+        say!(
+            "info bounds call {what} | calls {calls}, longest {}, call {at}, bytes done {done}",
+            instructions(longest)
+        );
+    };
+    told("RETRIEVE_MEM", 1, (ticks(context), 1, 0));
+    for (name, what) in [("large", "LOAD_FW by door T, RSA-4096"), ("large-p256", "LOAD_FW by door T, P-256")]
+    {
+        let file = context.file(name)?;
+        let (mut calls, mut longest) = (0, (0, 0, 0));
+        let result = door_t::load_from(context, handle, (file, 0), most, &mut |context, done| {
+            calls += 1;
+            longest = longest.max((ticks(context), calls, done));
+        })?;
+        expect_eq!(result, TeeResult::Success.into(), what);
+        told(what, calls, longest);
+        let release = Request::Release { processor: context.parameters.processor() };
+        expect_eq!(door_t::complete(context, handle, &release)?, TeeResult::Success.into(), "RELEASE_FW");
+    }
+    door_t::give_back(context, handle)
 }
 
 /// Lets two neighboring pages change places.

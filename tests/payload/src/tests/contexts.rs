@@ -1,5 +1,6 @@
 //! Several CPUs, under a manifest with an execution context for each and under one with a single context: every request gets one
 //! answer, BUSY or done.
+use super::door_t::buffers_come_and_go_meanwhile;
 use crate::context::Context;
 use crate::framework::{Failure, Outcome, Text};
 use crate::interrupts::{Delays, Storm};
@@ -19,6 +20,7 @@ crate::cases! { "contexts":
     simultaneous_requests
     questions_during_a_load
     who_was_busy_comes_next
+    buffers_come_and_go_meanwhile
     an_interrupted_request_on_another_processor
 }
 

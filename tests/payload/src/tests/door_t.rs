@@ -1,10 +1,12 @@
 //! Door T with shared buffers: whole lives of firmware through the shim's back end, and buffers that are wrong, another's or too many.
+use super::contexts::parties;
 use super::families::rpc;
 use crate::buffers::Buffers;
 use crate::context::{Context, FfaError, HYPERVISOR};
 use crate::framework::{Failure, Outcome, Text};
 use crate::machine::Strictness;
 use crate::parameters::File;
+use crate::processors::{self, Asker};
 use crate::transport::Smc;
 use crate::{expect, expect_eq, failure, machine, memory, observe, say};
 use remoteproc_abi::FFA_PAGE_SIZE;
@@ -50,6 +52,10 @@ const GET_INFO: u32 = 0x10;
 /// Buffers that one endpoint may have, and all together (docs/abi.md).
 const MOST_OF_ONE: usize = 3;
 const MOST: usize = 4;
+
+/// Buffers that come and go while others ask, and how often a call is answered BUSY at most.
+const ROUNDS: u32 = 100;
+const MOST_BUSY: u32 = 100_000;
 
 /// Where buffers lie: free RAM, behind what other cases use.
 const PLACE: u64 = memory::SCRATCH.end - 0x80_0000;
@@ -176,13 +182,25 @@ fn processors_have_names_and_regions(context: &mut Context) -> Outcome {
         let details = details.ok_or_else(|| failure!("there is no first processor"))?;
         expect_eq!(details.name(), "m33", "its name");
         expect_eq!(details.regions().len() as u32, info.regions, "the number of its regions");
-        let [code, shared, ..] = details.regions() else { return Err(failure!("it has too few regions")) };
-        expect!(!code.shared && shared.shared, "the first is private, the second shared");
+        let [code, .., shared] = details.regions() else { return Err(failure!("it has too few regions")) };
+        expect!(!code.shared && shared.shared, "the first is private, the last shared");
         expect_eq!(
             (code.device_address, code.physical_address, code.size),
             (0x8000_0000, memory::REGIONS.start, 0xa0_0000),
             "the first region"
         );
+        // The second processor's device addresses are not the physical ones.
+        let details = client.tee().details(1).map_err(|error| failure!("{error}"))?;
+        let details = details.ok_or_else(|| failure!("there is no second processor"))?;
+        expect_eq!(details.name(), "m4", "its name");
+        let [code, shared] = details.regions() else { return Err(failure!("it has not two regions")) };
+        expect!(!code.shared && shared.shared, "the first is private, the second shared");
+        for (region, expected) in
+            [(code, (0x21d0_0000, 0x80d0_0000, 0x10_0000)), (shared, (0x21e0_0000, 0x80e0_0000, 0x4_0000))]
+        {
+            let told = (region.device_address, region.physical_address, region.size);
+            expect_eq!(told, expected, "the second processor's region");
+        }
         let none = client.tee().details(99).map_err(|error| failure!("{error}"))?;
         expect!(none.is_none(), "there is a hundredth processor");
         Ok(())
@@ -268,7 +286,7 @@ fn a_refused_image_is_refused_by_name(context: &mut Context) -> Outcome {
 }
 
 /// Shares some pages and has the partition take them as a buffer.
-fn buffer(context: &mut Context, pages: u32) -> Outcome<u64> {
+pub(super) fn buffer(context: &mut Context, pages: u32) -> Outcome<u64> {
     let handle = context.share_good(&[Constituent { address: PLACE, page_count: pages }])?;
     expect_eq!(take(context, handle)?, 0, "RETRIEVE_MEM");
     Ok(handle)
@@ -286,7 +304,7 @@ fn status(context: &mut Context, call: Call) -> Outcome<u64> {
 }
 
 /// RELINQ_MEM, which has to succeed; then the memory comes back.
-fn give_back(context: &mut Context, handle: u64) -> Outcome {
+pub(super) fn give_back(context: &mut Context, handle: u64) -> Outcome {
     expect_eq!(status(context, Call::RelinquishMemory { handle })?, 0, "RELINQ_MEM");
     context.reclaim(handle)
 }
@@ -312,7 +330,7 @@ fn request(context: &mut Context, handle: u64, request: &Request, chunk: Chunk) 
 }
 
 /// Repeats a request until it is not answered IN_PROGRESS; returns the result.
-fn complete(context: &mut Context, handle: u64, what: &Request) -> Outcome<u32> {
+pub(super) fn complete(context: &mut Context, handle: u64, what: &Request) -> Outcome<u32> {
     for _ in 0..100_000 {
         let (result, _) = request(context, handle, what, Chunk { place: 0, length: 0 })?;
         if result != u32::from(TeeResult::InProgress) {
@@ -335,15 +353,22 @@ fn fill(file: File, offset: u64, length: u64) -> Chunk {
     Chunk { place: FFA_PAGE_SIZE as u32, length: length as u32 }
 }
 
-/// Loads the rest of a file in chunks of up to two pages; returns the result.
-fn load_from(context: &mut Context, handle: u64, file: File, from: u64) -> Outcome<u32> {
+/// Loads the rest of a file in chunks of up to `most` bytes; returns the result. Tells `watch` the bytes done after each call.
+pub(super) fn load_from(
+    context: &mut Context,
+    handle: u64,
+    (file, from): (File, u64),
+    most: u64,
+    watch: &mut dyn FnMut(&mut Context, u64),
+) -> Outcome<u32> {
     let mut offset = from;
     loop {
-        let length = (file.length - offset).min(2 * FFA_PAGE_SIZE);
+        let length = (file.length - offset).min(most);
         let chunk = fill(file, offset, length);
         let what = load_request(context, file, offset);
         loop {
             let (result, [done, ..]) = request(context, handle, &what, chunk)?;
+            watch(context, done);
             if result != u32::from(TeeResult::InProgress) {
                 return Ok(result);
             }
@@ -357,7 +382,7 @@ fn load_from(context: &mut Context, handle: u64, file: File, from: u64) -> Outco
 }
 
 fn load_all(context: &mut Context, handle: u64, file: File) -> Outcome<u32> {
-    load_from(context, handle, file, 0)
+    load_from(context, handle, (file, 0), 2 * FFA_PAGE_SIZE, &mut |_, _| ())
 }
 
 /// The partition lets go of a buffer whatever a load does with it; the load waits, and another buffer brings the rest.
@@ -379,7 +404,8 @@ fn the_buffer_goes_in_mid_load(context: &mut Context) -> Outcome {
         give_back(context, handle)?;
         context.expect_counts((calls > 0).into(), 0)?;
         let again = buffer(context, 3)?;
-        let result = load_from(context, again, sample, done)?;
+        let rest = (sample, done);
+        let result = load_from(context, again, rest, 2 * FFA_PAGE_SIZE, &mut |_, _| ())?;
         expect_eq!(result, TeeResult::Success.into(), "LOAD_FW after the buffer was gone");
         let release = Request::Release { processor: context.parameters.processor() };
         expect_eq!(complete(context, again, &release)?, TeeResult::Success.into(), "RELEASE_FW");
@@ -519,6 +545,42 @@ fn no_ram_behind_the_buffer(context: &mut Context) -> Outcome {
         give_back(context, handle)?;
     }
     Ok(())
+}
+
+/// While the other CPUs ask without a pause: RETRIEVE_MEM and RELINQ_MEM wait for their turn, calls of the service are answered BUSY.
+pub(super) fn buffers_come_and_go_meanwhile(context: &mut Context) -> Outcome {
+    let parties = parties(context);
+    let status = [0x12, context.parameters.processor().into(), 0, 0, 0];
+    let asker = Asker { parties, payload: status, ..Asker::default() };
+    let mut others = [asker; 2];
+    for processor in 1..=others.len() {
+        processors::switch_on(processor)?;
+    }
+    let mut busy = 0;
+    let outcome = processors::ask_during(&mut others, || {
+        for _ in 0..ROUNDS {
+            let handle = buffer(context, 1)?;
+            for attempt in 0..MOST_BUSY {
+                let nothing = Chunk { place: 0, length: 0 };
+                let (result, _) = request(context, handle, &Request::GetInfo, nothing)?;
+                if result == TeeResult::Success.into() {
+                    break;
+                }
+                expect_eq!(result, TeeResult::Busy.into(), "the result of GET_INFO");
+                expect!(attempt + 1 < MOST_BUSY, "it is answered BUSY {MOST_BUSY} times");
+                busy += 1;
+            }
+            give_back(context, handle)?;
+        }
+        Ok(())
+    });
+    outcome?;
+    for asker in others {
+        expect!(asker.wrong.is_none(), "another CPU is answered {:x?}", asker.wrong);
+        expect!(asker.answered > 0, "another CPU is never answered");
+    }
+    say!("info {ROUNDS} buffers came and went, {busy} calls were answered BUSY");
+    processors::switch_all_off()
 }
 
 fn calls_that_make_no_sense(context: &mut Context) -> Outcome {

@@ -14,6 +14,7 @@ mod flips;
 mod fuzz;
 mod large;
 mod lifecycle;
+mod measurements;
 mod preemption;
 mod processors;
 mod requests;
@@ -36,6 +37,7 @@ const THEMES: &[&[Case]] = &[
     families::CASES,
     door_t::CASES,
     lifecycle::CASES,
+    measurements::CASES,
     sharing::CASES,
     addresses::CASES,
     scattered::CASES,

@@ -40,7 +40,7 @@ fn unknown_commands(context: &mut Context) -> Outcome {
 }
 
 fn reserved_commands(context: &mut Context) -> Outcome {
-    for id in [5, 0x14, 0x16, 0x17] {
+    for id in [5, 0x16, 0x17] {
         refused(context, [id, 0, 0, 0, 0], Refusal::NotImplemented)?;
     }
     Ok(())

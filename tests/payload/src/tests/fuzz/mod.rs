@@ -1,9 +1,11 @@
 //! Direct messages by the thousand, random ones and valid ones with mistakes: one answer each, and afterwards a clean load.
 //!
-//! `random=`, `mutated=` and `enough=` of the parameters say how many. The seed is `seed=`, or a fixed one; it is printed. So are the numbers of messages of each family, of each
-//! command and of each refusal that a client can provoke with messages alone: each has to be seen often enough to count.
+//! `random=`, `mutated=`, `calls=` and `enough=` of the parameters say how many. The seed is `seed=`, or a fixed one; it is printed. So
+//! are the numbers of messages of each family, of each command and of each refusal that a client can provoke with messages alone: each
+//! has to be seen often enough to count.
 mod counts;
 mod crowd;
+mod door_t;
 mod messages;
 mod pool;
 pub mod random;
@@ -14,6 +16,7 @@ use crate::machine::Strictness;
 use crate::parameters::number;
 use crate::{expect, expect_eq, failure, say};
 use counts::Counts;
+use door_t::calls_with_buffers;
 use messages::{Message, State};
 use pool::Pool;
 use random::Random;
@@ -23,6 +26,7 @@ use remoteproc_shim::ffa::Registers;
 
 crate::cases! { "fuzz":
     messages_of_all_families
+    calls_with_buffers
 }
 
 /// Random messages without a parameter.
@@ -67,14 +71,26 @@ struct Fuzzer<'a> {
     owner: u16,
 }
 
-fn messages_of_all_families(context: &mut Context) -> Outcome {
-    let parameter = |key| context.parameters.value(key).and_then(number);
-    let seed = parameter("seed").unwrap_or(SEED);
-    let count =
-        |key, otherwise| parameter(key).and_then(|count| u32::try_from(count).ok()).unwrap_or(otherwise);
-    let (messages, mutated, enough) =
-        (count("random", RANDOM), count("mutated", MUTATED), count("enough", ENOUGH));
+/// The seed of a case, which it tells.
+fn seed(context: &Context) -> u64 {
+    let seed = context.parameters.value("seed").and_then(number).unwrap_or(SEED);
     say!("info fuzz seed {seed:#x}");
+    seed
+}
+
+/// A count of the parameters.
+fn count(context: &Context, key: &str, otherwise: u32) -> u32 {
+    let count = context.parameters.value(key).and_then(number);
+    count.and_then(|count| u32::try_from(count).ok()).unwrap_or(otherwise)
+}
+
+fn messages_of_all_families(context: &mut Context) -> Outcome {
+    let seed = seed(context);
+    let (messages, mutated, enough) = (
+        count(context, "random", RANDOM),
+        count(context, "mutated", MUTATED),
+        count(context, "enough", ENOUGH),
+    );
     if !context.set_strictness(Strictness::Strict)? {
         let why = "the pool of handles needs shares that only the test bench's SPMC takes";
         return Err(Failure::Skipped(Text::of(format_args!("{why}"))));

@@ -1,0 +1,149 @@
+//! What must hold in every state, and of every step from one to the next.
+use super::images::Image;
+use super::model::{Action, Ask, Exploration, Point};
+use remoteproc_abi::door_d::Answer;
+use remoteproc_abi::result::TeeResult;
+use remoteproc_service::exploration::View;
+use remoteproc_service::hardware::{Isolation, Observed};
+use remoteproc_service::lifecycle::{Pending, State};
+
+/// What the machine finds by itself.
+pub const HARDWARE: &str =
+    "nothing runs that was not authenticated, and memory is written only while it is closed";
+pub const OTHERS: &str = "nothing changes that belongs to another client, or that nobody asked about";
+pub const CLEAR: &str = "the memory of a released processor is clear";
+pub const ANSWER: &str = "each request gets one answer, and what it says is so";
+pub const STATE: &str = "a state says what the hardware has done";
+pub const HOME: &str = "an owner can give its processor back from every state";
+
+/// A property that does not hold, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Broken {
+    pub property: &'static str,
+    pub how: &'static str,
+}
+
+/// Tells whether a property holds here.
+pub fn holds(point: &Point, property: &str) -> bool {
+    point.broken.is_none_or(|broken| broken.property != property)
+}
+
+/// One step.
+pub struct Step<'s> {
+    pub action: Action,
+    pub before: &'s Point,
+    pub after: &'s Point,
+    pub answer: Option<Answer>,
+}
+
+/// Judges a step.
+pub fn step(model: &Exploration, step: &Step<'_>) -> Option<Broken> {
+    let Step { action, before, after, answer } = step;
+    if let Some(how) = after.world.wrong {
+        return Some(Broken { property: HARDWARE, how });
+    }
+    let Action::Asks(client, processor, ask, _) = *action else { return None };
+    for index in 0..before.world.cores.len() {
+        let (was, is) = (before.view(index), after.view(index));
+        let caller = model.clients[client];
+        let asks_about_it = index == processor;
+        let foreign = was.owner.is_some_and(|owner| owner != caller);
+        if asks_about_it && (!foreign || may_take_over(&was, ask)) {
+            continue;
+        }
+        if !is_the_same(&was, &is, before, after, index) {
+            let how = if asks_about_it { "another client's processor" } else { "another processor" };
+            return Some(Broken { property: OTHERS, how });
+        }
+    }
+    let how = answer.as_ref().and_then(|answer| wrong_answer(step, processor, ask, answer));
+    how.map(|how| Broken { property: ANSWER, how })
+}
+
+/// A load that was idle for too long falls to another client, whose image's signature verifies.
+fn may_take_over(was: &View, ask: Ask) -> bool {
+    was.state == State::Loading && was.idle && matches!(ask, Ask::Load(image) if image != Image::Forged)
+}
+
+/// Nothing of a processor has changed, but for a crash that was noticed.
+fn is_the_same(was: &View, is: &View, before: &Point, after: &Point, index: usize) -> bool {
+    let (core_before, core_after) = (&before.world.cores[index], &after.world.cores[index]);
+    let noticed =
+        was.state == State::Running && is.state == State::Crashed && core_before.state != Observed::Running;
+    let same_state = was.state == is.state || noticed;
+    // A takeover that waits for the reset line is not the owner's business, but that of whoever takes over.
+    let same_pending = was.pending == is.pending || was.pending == Some(Pending::Load);
+    core_before == core_after && same_state && was.owner == is.owner && same_pending
+}
+
+/// Says what is wrong with an answer.
+fn wrong_answer(step: &Step<'_>, processor: usize, ask: Ask, answer: &Answer) -> Option<&'static str> {
+    let after = step.after.view(processor);
+    let core = &step.after.world.cores[processor];
+    let Some(result) = answer.tee_result() else { return Some("a result that is none") };
+    if step.after.frozen.shares() != step.after.world.held.len() {
+        return Some("client memory is held by nobody, or not by whom it should");
+    }
+    match (ask, result) {
+        (Ask::Load(image), TeeResult::Success) => {
+            let loaded = core.holds().map(|(image, _)| image) == Some(image.as_signed());
+            let tampered = core.memory[0][5] == 0xee;
+            (after.state != State::Loaded || !(loaded || tampered))
+                .then_some("LOAD_FW succeeds, and no such image that is signed is loaded")
+        }
+        (Ask::Start, TeeResult::Success) => {
+            let runs = after.state == State::Running && core.state != Observed::Held;
+            // It was released, and has crashed before the answer.
+            let ran = after.state == State::Crashed && matches!(core.state, Observed::Crashed(_));
+            (!runs && !ran).then_some("START_FW succeeds, and it does not run")
+        }
+        (Ask::Stop, TeeResult::Success) => {
+            (core.state != Observed::Held).then_some("STOP_FW succeeds, and it is not held")
+        }
+        (Ask::Release, TeeResult::Success) => {
+            let done = after.state == State::Offline && after.owner.is_none() && core.is_clear();
+            (!done).then_some("RELEASE_FW succeeds, and it is not released")
+        }
+        (Ask::Load(_), TeeResult::InProgress) => None,
+        (Ask::Start | Ask::Stop | Ask::Release, TeeResult::InProgress) => {
+            after.pending.is_none().then_some("IN_PROGRESS, and nothing is")
+        }
+        (Ask::Table | Ask::Status, TeeResult::Success) => None,
+        (_, TeeResult::InProgress) => Some("IN_PROGRESS to a question"),
+        (_, _) => (answer.values != [0; 4]).then_some("a refusal with values"),
+    }
+}
+
+/// Judges a state.
+pub fn state(point: &Point) -> Option<Broken> {
+    (0..point.world.cores.len()).find_map(|index| {
+        let (view, core) = (point.view(index), &point.world.cores[index]);
+        if view.state == State::Offline {
+            let given_back = core.isolation == [Isolation::Normal; 2] && view.owner.is_none();
+            if !core.is_clear() || !given_back {
+                return Some(Broken { property: CLEAR, how: "OFFLINE" });
+            }
+        } else if view.owner.is_none() {
+            return Some(Broken { property: STATE, how: "nobody owns it, and it is not OFFLINE" });
+        }
+        let how = match view.state {
+            // A stop that is under way, or has failed, may have been carried out.
+            State::Running if core.state == Observed::Held && !core.told_to_hold => {
+                Some("RUNNING, and it is held")
+            }
+            State::Offline | State::Loading | State::Stopped if core.state != Observed::Held => {
+                Some("at rest, and it runs")
+            }
+            State::Loaded if core.state != Observed::Held && view.pending != Some(Pending::Start) => {
+                Some("LOADED, and it runs")
+            }
+            State::Loaded
+                if core.isolation != [Isolation::Running; 2] && view.pending != Some(Pending::Wipe) =>
+            {
+                Some("LOADED, and it can't reach its memory")
+            }
+            _ => None,
+        };
+        how.map(|how| Broken { property: STATE, how })
+    })
+}

@@ -1,0 +1,116 @@
+//! All states that clients and failing hardware can bring the service to, gone through one by one. It is the service itself that
+//! answers, not a model of it: `model.rs` puts it into each state and lets everything happen that can happen there.
+//!
+//! Each exploration prints how many states it found. The controls take one guard out of the service and must find what it kept away.
+mod images;
+mod judge;
+mod machine;
+mod model;
+
+use images::Image;
+use model::Exploration;
+use remoteproc_service::{Caller, Door, Guard};
+use stateright::{Checker, HasDiscoveries, Model};
+use std::time::Instant;
+
+/// The kernel, and user space, which is the same endpoint behind another door.
+const KERNEL: Caller = Caller { endpoint: 0, door: Door::Direct };
+const USER: Caller = Caller { endpoint: 0, door: Door::TsRpc };
+/// A virtual machine.
+const MACHINE: Caller = Caller { endpoint: 3, door: Door::Direct };
+
+/// Goes through all states. `least`: fewer would mean that something was left out.
+fn explore(name: &str, least: usize, model: Exploration) {
+    let start = Instant::now();
+    let checker = model.checker().threads(2).spawn_bfs().join();
+    let (states, steps, depth) = (checker.unique_state_count(), checker.state_count(), checker.max_depth());
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{name}: {states} states, {steps} steps, at most {depth} deep, {seconds:.1} s");
+    checker.assert_properties();
+    assert!(states >= least, "only {states} states");
+}
+
+/// Goes on until something is broken; that has to be one of these properties.
+fn finds(name: &str, properties: &[&'static str], model: Exploration) {
+    let checker = model.checker().finish_when(HasDiscoveries::Any).spawn_bfs().join();
+    let found = checker.discoveries();
+    let path = properties.iter().find_map(|property| found.get(property));
+    let path = path.unwrap_or_else(|| panic!("without {name} something else is found: {found:?}"));
+    println!("without {name}: {:?} after {:?}", path.last_state(), path.clone().into_actions());
+}
+
+#[test]
+fn two_doors_of_one_endpoint_and_every_image() {
+    explore("two doors, four images", 2_000, Exploration::new(1, &[KERNEL, USER], &Image::ALL, false));
+}
+
+#[test]
+fn two_endpoints_and_every_image() {
+    explore("two endpoints, four images", 2_000, Exploration::new(1, &[KERNEL, MACHINE], &Image::ALL, false));
+}
+
+#[test]
+fn two_clients_and_two_processors() {
+    let model = Exploration::new(2, &[USER, MACHINE], &[Image::Good], false);
+    explore("two clients, two processors", 3_000, model);
+}
+
+#[test]
+fn one_client_every_image_and_every_failure() {
+    let model = Exploration::new(1, &[KERNEL], &Image::ALL, true);
+    explore("one client, four images, every failure", 5_000, model);
+}
+
+#[test]
+fn two_clients_and_every_failure() {
+    let model = Exploration::new(1, &[KERNEL, USER], &[Image::Good], true);
+    explore("two clients, every failure", 50_000, model);
+}
+
+/// One client or two, all images, every failure, without a guard.
+fn without(guard: Guard, clients: &[Caller]) -> Exploration {
+    let mut model = Exploration::new(1, clients, &Image::ALL, true);
+    model.removed = Some(guard);
+    model
+}
+
+#[test]
+fn control_without_the_owner_check() {
+    finds("the owner check", &[judge::OTHERS], without(Guard::Owner, &[KERNEL, USER]));
+}
+
+#[test]
+fn control_without_the_wipe() {
+    finds("the wipe", &[judge::CLEAR], without(Guard::Wipe, &[KERNEL]));
+}
+
+#[test]
+fn control_without_the_hash_before_the_start() {
+    finds("the hash before the start", &[judge::HARDWARE], without(Guard::Seal, &[KERNEL]));
+}
+
+#[test]
+fn control_without_waiting_for_the_hardware() {
+    finds(
+        "waiting for the hardware",
+        &[judge::STATE, judge::ANSWER],
+        without(Guard::HardwareFirst, &[KERNEL]),
+    );
+}
+
+#[test]
+fn control_without_comparing_the_image() {
+    finds("comparing the image", &[judge::ANSWER], without(Guard::SameImage, &[KERNEL]));
+}
+
+#[test]
+fn control_without_holding_what_did_not_start() {
+    finds("holding what did not start", &[judge::STATE], without(Guard::UndoStart, &[KERNEL]));
+}
+
+#[test]
+fn control_without_the_signature() {
+    let mut model = Exploration::new(1, &[KERNEL], &[Image::Forged], true);
+    model.believes_all = true;
+    finds("the signature", &[judge::ANSWER], model);
+}
