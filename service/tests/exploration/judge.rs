@@ -91,7 +91,9 @@ fn wrong_answer(step: &Step<'_>, processor: usize, ask: Ask, answer: &Answer) ->
             (after.state != State::Loaded || !(loaded || tampered))
                 .then_some("LOAD_FW succeeds, and no such image that is signed is loaded")
         }
-        (Ask::Start, TeeResult::Success) => (after.state != State::Running || core.state == Observed::Held)
+        // It may have crashed since it was released.
+        (Ask::Start, TeeResult::Success) => (!matches!(after.state, State::Running | State::Crashed)
+            || core.state == Observed::Held)
             .then_some("START_FW succeeds, and it does not run"),
         (Ask::Stop, TeeResult::Success) => {
             (core.state != Observed::Held).then_some("STOP_FW succeeds, and it is not held")
