@@ -62,7 +62,7 @@ enum Command {
     Run(run::Options),
     /// Run every check; the last line has the counts
     Test(test::Options),
-    /// Do the same thing very often, and see that nothing gathers: messages, starts, loads that end early; long
+    /// Do the same thing very often, and see that nothing gathers: messages, starts, loads that end early, crashes; long
     Soak(test::soak::Options),
     /// Write the pages of the documentation that are generated from the code
     Docs(docs::Options),

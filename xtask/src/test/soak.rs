@@ -1,6 +1,7 @@
 //! `cargo xtask soak`: what only shows when it is done very often. Too long for every change.
 use super::Suite;
 use super::emulated::{SAMPLE, SECOND, key, place, run_images, system_parameters, vectors_directory};
+use super::events;
 use crate::firmware;
 use crate::machine::{Clock, Firmware};
 use crate::parameters::Parameters;
@@ -21,7 +22,7 @@ const CONTROL: &str = "soak::a_leak_is_noticed";
 /// What the soak command takes from the command line.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Only the parts whose names contain this: messages, cycles, aborted, flips
+    /// Only the parts whose names contain this: messages, cycles, aborted, flips, events
     part: Option<String>,
     /// Random messages
     #[arg(long, default_value_t = 1_000_000)]
@@ -44,6 +45,9 @@ pub struct Options {
     /// Loads whose image another CPU changes meanwhile
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(20..))]
     flips: u32,
+    /// Rounds of each event: hard fault, reset, lockup, watchdog
+    #[arg(long, default_value_t = 100)]
+    rounds: u32,
     /// What the random numbers begin with, instead of a fixed seed
     #[arg(long)]
     seed: Option<u64>,
@@ -68,6 +72,12 @@ pub fn run(options: &Options) -> Result<u8> {
     }
     if suite.wants("flips") {
         super::hostile::flips(&mut suite, "soak: flips", Some(options.flips))?;
+    }
+    if suite.wants("events") {
+        suite.rounds = options.rounds;
+        // All of its cases, not those whose names contain the part's.
+        suite.part = None;
+        events::run_all(&mut suite)?;
     }
     if suite.tally.total() == 0 {
         bail!("no part has such a name");
