@@ -169,7 +169,7 @@ fn direct_response(identity: Identity, received: &Registers, function: FuncId) -
 
 /// Returns the message and the status that answer a framework message. PSCI messages count only from the SPMC, those about
 /// virtual machines from the hypervisor or the SPMC. None of them changes anything yet: an execution context may go at any time
-/// between two requests, and the partition keeps nothing of a virtual machine between them that it could not keep.
+/// between two requests. What a virtual machine that is gone had (its claim, handles, buffers, binding) stays.
 fn framework_response(identity: Identity, sender: EndpointId, message: u32) -> (u32, i32) {
     let success = 0;
     let denied = i32::from(FfaError::Denied);
