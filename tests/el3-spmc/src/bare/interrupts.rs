@@ -57,12 +57,17 @@ pub(super) fn wait_for_writes() {
     while read(CONTROL) & CONTROL_PENDING != 0 {}
 }
 
-/// Gives 32 interrupts of a frame to the normal world.
-fn give_away(frame: usize, index: usize) {
-    write(frame + GROUP + 4 * index, u32::MAX);
+/// Gives 32 interrupts of a frame to the normal world, all but those in `keep`. Those are EL3's at every moment: the GIC drops a
+/// software-generated interrupt that comes while it belongs to another group.
+fn give_away(frame: usize, index: usize, keep: u32) {
+    write(frame + GROUP + 4 * index, !keep);
     write(frame + GROUP_MODIFIER + 4 * index, 0);
-    for word in 8 * index..8 * index + 8 {
-        write(frame + PRIORITY + 4 * word, 0x8080_8080);
+    for word in 0..8 {
+        let priorities = (0..4).fold(0, |value, byte| {
+            let own = keep >> (4 * word + byte) & 1 != 0;
+            value | if own { 0 } else { 0x80 << (8 * byte) }
+        });
+        write(frame + PRIORITY + 4 * (8 * index + word), priorities);
     }
 }
 
@@ -81,11 +86,12 @@ pub fn initialize_distributor() {
     wait_for_writes();
     let shared = (read(TYPE) & 0x1f) as usize;
     for index in 1..=shared {
-        give_away(DISTRIBUTOR, index);
+        give_away(DISTRIBUTOR, index, 0);
     }
 }
 
-/// Gives this CPU's private interrupts to the normal world, all but the one that wakes it, and wakes its redistributor.
+/// Gives this CPU's private interrupts to the normal world, all but the one that wakes it, and wakes its redistributor. Before others
+/// may learn that the CPU is off.
 pub fn initialize_processor(processor: usize) {
     // SAFETY: ICC_SRE_EL3: system registers, no bypass, open to EL2. EL3 itself takes no interrupts.
     unsafe { asm!("msr s3_6_c12_c12_5, {}", "isb", in(reg) 0xf_u64, options(nostack, preserves_flags)) };
@@ -93,10 +99,7 @@ pub fn initialize_processor(processor: usize) {
     write(frame + WAKER, read(frame + WAKER) & !WAKER_SLEEP);
     while read(frame + WAKER) & WAKER_ASLEEP != 0 {}
     let private = frame + PRIVATE;
-    give_away(private, 0);
-    write(private + GROUP, !(1 << WAKE));
-    let word = private + PRIORITY + (WAKE as usize & !3);
-    write(word, read(word) & !(0xff << (8 * (WAKE % 4))));
+    give_away(private, 0, 1 << WAKE);
     write(private + ENABLE, 1 << WAKE);
     set_mask(LOWEST);
 }

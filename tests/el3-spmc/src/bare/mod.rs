@@ -81,8 +81,10 @@ extern "C" fn firmware_main() {
 /// Called by `entry.S` on every other CPU, and on the first one when that was switched off: sleeps, and runs when woken.
 #[unsafe(no_mangle)]
 extern "C" fn secondary_main(processor: usize) -> ! {
-    loop {
+    if processor != 0 {
         interrupts::initialize_processor(processor);
+    }
+    loop {
         interrupts::sleep();
         // The first CPU has made what is shared: only it can have woken another one.
         let started = with_shared(|shared| {
@@ -146,7 +148,10 @@ impl Shared {
                 worlds.answer(&answer);
                 interrupts::wake(target);
             }
-            Outcome::ProcessorOff => return false,
+            Outcome::ProcessorOff => {
+                interrupts::initialize_processor(processor);
+                return false;
+            }
             Outcome::PowerOff => {
                 spmc.end(machine);
                 power::off()
