@@ -8,11 +8,15 @@ use remoteproc_refusal::Refusal;
 
 const MAGIC: u32 = 0x3543_a468;
 const KEY_INFORMATION: u32 = 0x11;
+const ENCRYPTION: u32 = 0x6;
 const SECURITY_COUNTER: u32 = 0x8001;
 const TARGET: u32 = 0x8002;
 const KEY_ID: u32 = 0x8004;
 /// What each of the two chunks of the older vendor layout starts with.
 const OLD_CHUNK: u32 = 0x6907;
+
+/// The numbers of the refusals about resource tables.
+const RESOURCE_TABLE: std::ops::Range<u16> = 0x0600..0x0700;
 
 /// Why a file can't be one to sign, if it obviously can't.
 pub fn not_to_be_signed(bytes: &[u8]) -> Option<&'static str> {
@@ -41,6 +45,9 @@ pub fn hint(bytes: &[u8], rejection: Rejection, key: Option<&OwnedPublicKey>) ->
         | Refusal::SignatureLength
         | Refusal::NoTrustedKey
         | Refusal::KeyIdUnknown => key.map(|key| of_key(bytes, key)),
+        Refusal::NoDecryptionKey => Some(
+            "Give the key that it was encrypted with, as `--enc_key FILE`: nothing inside can be verified without.".into(),
+        ),
         Refusal::TargetMismatch => {
             let target = target(&Layout::read(bytes, None)?)?;
             Some(format!("The file is for {target}."))
@@ -49,6 +56,11 @@ pub fn hint(bytes: &[u8], rejection: Rejection, key: Option<&OwnedPublicKey>) ->
             let layout = Layout::read(bytes, None)?;
             let counter = layout.value(SECURITY_COUNTER).and_then(|value| word(value, 0)).unwrap_or(0);
             Some(format!("The file's counter is {counter}."))
+        }
+        refusal if RESOURCE_TABLE.contains(&refusal.number()) => {
+            let layout = Layout::read(bytes, None)?;
+            layout.value(ENCRYPTION)?;
+            Some("The file is encrypted: a key other than the signer's in `--enc_key` has the same effect.".into())
         }
         _ => None,
     }

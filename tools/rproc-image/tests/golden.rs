@@ -138,6 +138,7 @@ fn verify() {
     scratch.write("cut.sig", &good[..good.len() - 8]);
     scratch.write("tail.sig", [&good[..], &[0; 4]].concat());
     scratch.write("empty.sig", []);
+    scratch.write("other.bin", [0; 32]);
     let mut old = Vec::new();
     for number in [0x3543_a468_u32, 1, 256, 64, 40, 16] {
         old.extend(number.to_le_bytes());
@@ -154,6 +155,9 @@ fn verify() {
             "verify v/01-rsa2048-m4.sig --key v/keys/rsa2048.pub.pem --processor-region 0x0:0x10000:private \
              --processor-region 0x10000000:0x20000:private --processor-region 0x10020000:0x40000:shared",
             "verify v/01-rsa2048-m4.sig --key v/keys/rsa2048.pub.pem --processor-region 0x0:0x10000:private",
+            "verify v/06-st-enc-aes256cbc-rsa2048.sig --key v/keys/rsa2048.pub.pem --enc_key v/keys/aes256.bin",
+            "verify v/06-st-enc-aes256cbc-rsa2048.sig --key v/keys/rsa2048.pub.pem",
+            "verify v/06-st-enc-aes256cbc-rsa2048.sig --key v/keys/rsa2048.pub.pem --enc_key other.bin",
             "verify v/04-rsa2048-platTLV-keyinfo.sig --key v/keys/rsa4096.pub.pem",
             "verify v/01-rsa2048-m4.sig --key v/keys/p256.pub.pem --json",
             "verify v/negative/n08-tlv-tamper.sig --key v/keys/rsa2048.pub.pem",
