@@ -15,6 +15,7 @@ mod machine;
 mod manifest;
 mod mutants;
 mod package;
+mod packages;
 mod parameters;
 mod prebuilt;
 mod process;

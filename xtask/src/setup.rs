@@ -1,9 +1,9 @@
 //! Makes a fresh machine able to build and run: finds what is missing, says so, installs it.
+use crate::packages;
 use crate::process;
 use crate::progress;
 use crate::toolchain::{self, Choice, Toolchain};
 use anyhow::{Context, Result, bail};
-use std::io::IsTerminal;
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,8 +23,7 @@ const FUZZING_PROGRAMS: [Program; 1] = [("c++", "g++")];
 /// Debian's Rust toolchain, for machines whose own toolchain can't get the bare-metal targets.
 const DEBIAN_TOOLCHAIN: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 
-/// Never at the price of a package that is there: Debian's Rust toolchains conflict with each other.
-const INSTALL: [&str; 4] = ["install", "-y", "--no-install-recommends", "--no-remove"];
+/// The longest that an installation may take.
 const INSTALL_LIMIT: Duration = Duration::from_secs(1200);
 
 /// Installs what is missing and returns the toolchain for the bare-metal programs.
@@ -53,7 +52,7 @@ fn ensure_programs(programs: &[Program]) -> Result<()> {
     }
     let mut packages: Vec<&str> = wanted.iter().map(|(_, package)| *package).collect();
     packages.dedup();
-    install(&packages)?;
+    packages::install(&packages)?;
     if let Some((program, package)) = missing().first() {
         bail!("{program} is still missing after package {package} was installed");
     }
@@ -79,7 +78,7 @@ pub fn ensure_toolchain() -> Result<Toolchain> {
         }
     }
     if choice != Choice::Rustup {
-        match install(&DEBIAN_TOOLCHAIN) {
+        match packages::install(&DEBIAN_TOOLCHAIN) {
             Ok(()) => {
                 if let Some(found) = toolchain::debian() {
                     return Ok(found);
@@ -122,52 +121,6 @@ fn add_targets() -> Result<()> {
     let mut command = process::command("rustup");
     command.args(["target", "add"]).args(&missing);
     run(command, &step).context("rustup could not add the Rust targets")
-}
-
-fn install(packages: &[&str]) -> Result<()> {
-    let list = packages.join(" ");
-    if process::find_program("apt-get").is_none() {
-        bail!("missing: {list} (Debian's names); there is no apt-get here, so install them by hand");
-    }
-    let Some(prefix) = privilege()? else {
-        bail!("missing: {list}; to install them takes root: run `apt-get install {list}` as root");
-    };
-    let step = progress::step(format!("installing Debian packages {list}"));
-    if apt(prefix, &INSTALL, packages, &step).is_ok() {
-        return Ok(());
-    }
-    // An index that was never fetched, or is too old, is the usual reason.
-    process::check_interrupt()?;
-    step.detail("apt-get update");
-    apt(prefix, &["update"], &[], &step).context("apt-get update failed")?;
-    apt(prefix, &INSTALL, packages, &step).with_context(|| format!("could not install {list}"))
-}
-
-/// What to put before a command that needs root: nothing for root, sudo if there is one.
-fn privilege() -> Result<Option<&'static [&'static str]>> {
-    if rustix::process::geteuid().is_root() {
-        return Ok(Some(&[]));
-    }
-    if process::find_program("sudo").is_none() {
-        return Ok(None);
-    }
-    if std::io::stdin().is_terminal() {
-        // Asks for the password here, in the foreground; the commands that follow need none.
-        eprintln!("xtask: installing packages needs root, asking sudo");
-        Command::new("sudo").arg("-v").status().context("cannot start sudo")?;
-    }
-    Ok(Some(&["sudo", "-n"]))
-}
-
-fn apt(prefix: &[&str], arguments: &[&str], packages: &[&str], step: &progress::Step) -> Result<()> {
-    let mut words: Vec<&str> = prefix.to_vec();
-    words.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]);
-    words.extend(arguments);
-    words.extend(packages);
-    let (program, rest) = words.split_first().context("empty command")?;
-    let mut command = process::command(program);
-    command.args(rest);
-    run(command, step)
 }
 
 fn run(command: Command, step: &progress::Step) -> Result<()> {
