@@ -48,7 +48,7 @@ pub struct Service<'a, M: Machine> {
     pub(crate) buffers: Buffers,
     pub(crate) refusals: LastRefusals,
     /// A guard that a test has taken out.
-    #[cfg(feature = "exploration")]
+    #[cfg(feature = "control")]
     pub(crate) removed: Option<Guard>,
 }
 
@@ -76,7 +76,7 @@ impl<'a, M: Machine> Service<'a, M> {
             counters: Counters::default(),
             buffers: Buffers::new(),
             refusals: LastRefusals::default(),
-            #[cfg(feature = "exploration")]
+            #[cfg(feature = "control")]
             removed: None,
         }
     }
@@ -221,7 +221,7 @@ impl<'a, M: Machine> Service<'a, M> {
     /// Decides whether this client may ask this now: a processor that the manifest does not keep from it, its own or a free one, and a
     /// row of the table that allows it.
     pub(crate) fn admit(&mut self, index: usize, caller: Caller, ask: Ask) -> Result<Verdict, Refused> {
-        if !self.processor(index)?.is_for(caller.endpoint) {
+        if self.guarded(Guard::EndpointList) && !self.processor(index)?.is_for(caller.endpoint) {
             return Err(Refusal::EndpointNotAllowed.into());
         }
         self.look_for_crash(index)?;

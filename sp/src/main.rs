@@ -17,6 +17,8 @@ mod dead;
 mod exception;
 #[cfg(all(target_os = "none", feature = "fault-injection"))]
 mod fault;
+#[cfg(all(target_os = "none", feature = "control"))]
+mod guards;
 #[cfg(target_os = "none")]
 mod ffa;
 #[cfg(target_os = "none")]

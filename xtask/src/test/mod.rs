@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check of the project, one line each, and one line of counts at the end.
 mod bounds;
+mod controls;
 mod demos;
 mod emulated;
 mod events;
@@ -29,7 +30,7 @@ use tally::Tally;
 /// A group of checks: its name, what it checks, and the checks.
 type Group = (&'static str, &'static str, fn(&mut Suite) -> Result<()>);
 
-const GROUPS: [Group; 17] = [
+const GROUPS: [Group; 18] = [
     ("format", "the sources are formatted", sources::format),
     ("clippy", "no lints, on the host and on each target", sources::clippy),
     ("doc", "the documentation builds without warnings", sources::doc),
@@ -51,6 +52,11 @@ const GROUPS: [Group; 17] = [
         "hostile",
         "an image that changes while it is loaded; and a control that copies twice",
         hostile::run_all,
+    ),
+    (
+        "controls",
+        "each defence is proved by its absence: without it, the cases that prove it fail",
+        controls::run_all,
     ),
     (
         "events",
