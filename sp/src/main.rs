@@ -17,10 +17,10 @@ mod dead;
 mod exception;
 #[cfg(all(target_os = "none", feature = "fault-injection"))]
 mod fault;
-#[cfg(all(target_os = "none", feature = "control"))]
-mod guards;
 #[cfg(target_os = "none")]
 mod ffa;
+#[cfg(all(target_os = "none", feature = "control"))]
+mod guards;
 #[cfg(target_os = "none")]
 mod heap;
 #[cfg(target_os = "none")]

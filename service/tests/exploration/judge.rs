@@ -63,7 +63,9 @@ pub fn step(model: &Exploration, step: &Step<'_>) -> Option<Broken> {
 
 /// A load that was idle for too long falls to another client, whose image's signature verifies.
 fn may_take_over(was: &View, ask: Ask) -> bool {
-    was.state == State::Loading && was.idle && matches!(ask, Ask::Load(image) if !matches!(image, Image::Forged | Image::Elsewhere))
+    was.state == State::Loading
+        && was.idle
+        && matches!(ask, Ask::Load(image) if !matches!(image, Image::Forged | Image::Elsewhere))
 }
 
 /// Nothing of a processor has changed, but for a crash that was noticed.
@@ -132,7 +134,9 @@ pub fn state(point: &Point) -> Option<Broken> {
             State::Running if core.state == Observed::Held && !core.told_to_hold => {
                 Some("RUNNING, and it is held")
             }
-            State::Offline | State::Loading | State::Stopped if core.state != Observed::Held && !core.foreign => {
+            State::Offline | State::Loading | State::Stopped
+                if core.state != Observed::Held && !core.foreign =>
+            {
                 Some("at rest, and it runs")
             }
             State::Loaded if core.state != Observed::Held && view.pending != Some(Pending::Start) => {

@@ -54,7 +54,7 @@ fn two_endpoints_and_every_image() {
 #[test]
 fn an_endpoint_that_the_manifest_does_not_list() {
     let model = Exploration::new(1, &[KERNEL, MACHINE], &Image::ALL, false).listing(&[KERNEL.endpoint]);
-    explore("an endpoint that is not listed", 100, model);
+    explore("an endpoint that is not listed", 70, model);
 }
 
 #[test]
@@ -81,19 +81,19 @@ fn one_client_every_failure_and_memory_that_hardware_closes() {
     let images = [Image::Good, Image::Other, Image::Changed, Image::ChangedCode];
     let mut model = Exploration::new(1, &[KERNEL], &images, true);
     model.enforces = true;
-    explore("one client, hardware closes memory, every failure", 5_000, model);
+    explore("one client, hardware closes memory, every failure", 2_500, model);
 }
 
 #[test]
 fn two_doors_and_every_failure() {
     let model = Exploration::new(1, &[KERNEL, USER], &[Image::Good], true);
-    explore("two doors, every failure", 50_000, model);
+    explore("two doors, every failure", 100_000, model);
 }
 
 #[test]
 fn two_endpoints_and_every_failure() {
     let model = Exploration::new(1, &[KERNEL, MACHINE], &[Image::Good, Image::Forged], true);
-    explore("two endpoints, two images, every failure", 50_000, model);
+    explore("two endpoints, two images, every failure", 200_000, model);
 }
 
 /// One client or two, all images, every failure, without a guard.

@@ -22,38 +22,38 @@ const CHANGED: (&str, &str) = ("negative/n10-segbyte.sig", "after:SEGMENT_HASH_M
 /// In one machine.
 const CONTROLS: [Control; 22] = [
     ("owner", 1, "claims::commands_are_the_owners", "expecting NOT_OWNER"),
-    ("wipe at release", 2, "lifecycle::load_and_release", "not 0x00 throughout"),
-    ("wipe after a failure", 2, "vectors::negative/n10-segbyte.sig", "not 0x00 throughout"),
+    ("wipe-at-release", 2, "lifecycle::load_and_release", "not 0x00 throughout"),
+    ("wipe-after-a-failure", 2, "vectors::negative/n10-segbyte.sig", "not 0x00 throughout"),
     (
-        "hash before the start",
+        "hash-before-the-start",
         3,
         "firmware::changed_private_memory_does_not_start",
         "succeeds; expected SEGMENT_HASH_MISMATCH",
     ),
-    ("hardware first", 4, "firmware::answers_come_when_the_hardware_is_done", "the remote core's state"),
-    ("same image", 5, "lifecycle::another_image", "loads; expected ANOTHER_IMAGE_LOADED"),
-    ("copy once", 7, "hostile::segments_change_after_they_were_copied", "is not what was signed at"),
-    ("metadata once", 8, "hostile::metadata_changes_after_it_was_copied", "is not what was signed at Some"),
-    ("segment hash", 9, "vectors::negative/n10-segbyte.sig", "loads; expected SEGMENT_HASH_MISMATCH"),
-    ("segment hash, any byte", 9, "flips::segment_data", "changed it loads"),
+    ("hardware-first", 4, "firmware::answers_come_when_the_hardware_is_done", "the remote core's state"),
+    ("same-image", 5, "lifecycle::another_image", "loads; expected ANOTHER_IMAGE_LOADED"),
+    ("copy-once", 7, "hostile::segments_change_after_they_were_copied", "is not what was signed at"),
+    ("metadata-once", 8, "hostile::metadata_changes_after_it_was_copied", "is not what was signed at"),
+    ("segment-hash", 9, "vectors::negative/n10-segbyte.sig", "loads; expected SEGMENT_HASH_MISMATCH"),
+    ("segment-hash-of-any-byte", 9, "flips::segment_data", "changed it loads"),
     ("signature", 10, "vectors::negative/n09-sig-flip.sig", "loads; expected SIGNATURE_INVALID"),
-    ("range check of the partition", 11, "addresses::partition_memory", "RANGE_OVERLAPS_PARTITION"),
-    ("range check of secure memory", 11, "addresses::secure_memory", "RANGE_OVERLAPS_PARTITION"),
-    ("range check of processors", 11, "addresses::window", "RANGE_OVERLAPS_PROCESSOR"),
-    ("range check of control pages", 11, "addresses::control_page", "RANGE_OVERLAPS_PROCESSOR"),
-    ("range check of devices", 11, "addresses::devices", "RANGE_OVERLAPS_DEVICE"),
-    ("range check of the rest", 11, "addresses::outside_normal_memory", "RANGE_OUTSIDE_NORMAL_MEMORY"),
-    ("range check of later ranges", 11, "addresses::behind_a_good_range", "RANGE_OVERLAPS_PARTITION"),
-    ("range check of ends", 11, "addresses::straddling_ranges", "RANGE_OVERLAPS_PROCESSOR"),
-    ("range check of the attribute", 11, "addresses::secure_attribute", "RANGE_NOT_NORMAL_WORLD"),
-    ("hold before a load", 13, "firmware::is_held_before_it_is_loaded", "the remote core's state"),
-    ("endpoint list", 14, "processors::only_listed_endpoints_may_ask", "expecting ENDPOINT_NOT_ALLOWED"),
+    ("range-check-of-the-partition", 11, "addresses::partition_memory", "RANGE_OVERLAPS_PARTITION"),
+    ("range-check-of-secure-memory", 11, "addresses::secure_memory", "RANGE_OVERLAPS_PARTITION"),
+    ("range-check-of-processors", 11, "addresses::window", "RANGE_OVERLAPS_PROCESSOR"),
+    ("range-check-of-control-pages", 11, "addresses::control_page", "RANGE_OVERLAPS_PROCESSOR"),
+    ("range-check-of-devices", 11, "addresses::devices", "RANGE_OVERLAPS_DEVICE"),
+    ("range-check-of-the-rest", 11, "addresses::outside_normal_memory", "RANGE_OUTSIDE_NORMAL_MEMORY"),
+    ("range-check-of-later-ranges", 11, "addresses::behind_a_good_range", "RANGE_OVERLAPS_PARTITION"),
+    ("range-check-of-ends", 11, "addresses::straddling_ranges", "RANGE_OVERLAPS_PROCESSOR"),
+    ("range-check-of-the-attribute", 11, "addresses::secure_attribute", "RANGE_NOT_NORMAL_WORLD"),
+    ("hold-before-a-load", 13, "firmware::is_held_before_it_is_loaded", "the remote core's state"),
+    ("endpoint-list", 14, "processors::only_listed_endpoints_may_ask", "expecting ENDPOINT_NOT_ALLOWED"),
 ];
 
 /// In another machine, whose security counter they raise.
 const COUNTERS: [Control; 2] = [
-    ("undoing a start", 6, "counters::stays_when_its_write_fails", "the order on the control page"),
-    ("security counter", 15, "counters::older_firmware_is_refused", "loads; expected COUNTER_TOO_LOW"),
+    ("undoing-a-start", 6, "counters::stays_when_its_write_fails", "the order on the control page"),
+    ("security-counter", 15, "counters::older_firmware_is_refused", "loads; expected COUNTER_TOO_LOW"),
 ];
 
 /// What the firmware's security counters are.
@@ -106,11 +106,9 @@ fn try_all(
         return Ok(());
     }
     let mut images = suite.images()?;
-    images.partition =
-        firmware::build_test_partition(&suite.workspace, &suite.toolchain, firmware::CONTROL)?;
+    images.partition = firmware::build_test_partition(&suite.workspace, &suite.toolchain, firmware::CONTROL)?;
     let before = suite.tally.total();
-    let (outcome, facts) =
-        run_images(suite, title, 0, keys, PROPERTIES, parameters, (&images, Clock::Host))?;
+    let (outcome, facts) = run_images(suite, title, 0, keys, PROPERTIES, parameters, (&images, Clock::Host))?;
     for fact in facts.iter().filter(|fact| fact.starts_with("without ")) {
         println!("      {fact}");
     }

@@ -24,7 +24,7 @@ use crate::setup;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
 use anyhow::{Result, anyhow, bail};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tally::Tally;
 
 /// A group of checks: its name, what it checks, and the checks.
@@ -187,7 +187,7 @@ pub fn run(options: &Options) -> Result<u8> {
             continue;
         }
         println!("{name}: {what}");
-        let before = suite.tally.total();
+        let (before, start) = (suite.tally.total(), Instant::now());
         if let Err(error) = checks(&mut suite) {
             suite.tally.failed(name, &format!("{error:#}"));
         }
@@ -195,6 +195,7 @@ pub fn run(options: &Options) -> Result<u8> {
         if suite.tally.total() == before {
             suite.tally.failed(name, "no check was run");
         }
+        suite.tally.took(name, start.elapsed());
     }
     Ok(suite.tally.finish())
 }

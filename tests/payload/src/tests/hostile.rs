@@ -3,8 +3,8 @@
 //! `flip-loads=` of the parameters says how many loads, `seed=` what the random numbers begin with. A byte of the metadata or of a
 //! segment is flipped, stays so for a while, and is flipped back, again and again. The pauses between are made longer after a load
 //! that was refused and shorter after one that was accepted, so that both come often on a fast and on a slow machine.
-use super::flips::{PROGRAM_HEADER, PT_LOAD, headers, metadata_length, word};
 use super::controls;
+use super::flips::{PROGRAM_HEADER, PT_LOAD, headers, metadata_length, word};
 use super::fuzz::random::Random;
 use crate::context::Context;
 use crate::framework::{Case, Outcome};
@@ -148,21 +148,16 @@ impl Attack {
         Ok(())
     }
 
-    /// Gives the last segment with bytes another address, in the copy's signed table and in its program headers.
-    fn move_a_segment(&self) -> Outcome {
+    /// Makes a program header one that is not loaded, in the copy's signed table and in its file.
+    fn drop_segment(&self, header: u64) -> Outcome {
         let Self { copy, metadata, .. } = *self;
-        let (first, count) = headers(copy)?;
-        let mut headers = (0..count).map(|index| first + index * PROGRAM_HEADER).rev();
-        let header = headers.find(|at| word(copy, *at) == PT_LOAD && word(copy, at + 16) != 0);
-        let header = header.ok_or_else(|| failure!("no segment has bytes"))?;
         let is_it = |at: &u64| {
             (0..PROGRAM_HEADER).step_by(4).all(|field| word(copy, at + field) == word(copy, header + field))
         };
         let table = (0..metadata - PROGRAM_HEADER).step_by(4).find(is_it);
         let table = table.ok_or_else(|| failure!("the signed table has no such program header"))?;
-        let moved = word(copy, header + 12) + 0x100;
         for place in [table, header] {
-            memory::write(copy.address + place + 12, &moved.to_le_bytes());
+            memory::write(copy.address + place, &[0; 4]);
         }
         Ok(())
     }
@@ -287,34 +282,44 @@ fn bytes_flip_while_loading(context: &mut Context) -> Outcome {
     Ok(())
 }
 
-/// Between two requests, when header, TLVs and signature were copied and nothing else was: a segment is moved, in the signed table and
-/// in the file. Nobody has signed that.
+/// Between two requests, when header, TLVs and signature were copied and nothing else was: a segment is dropped, from the signed table and
+/// from the file; each one in turn. Nobody has signed that.
 fn metadata_changes_after_it_was_copied(context: &mut Context) -> Outcome {
     let original = context.firmware()?;
     let attack = Attack::on(context, original)?;
     let Attack { copy, metadata, .. } = attack;
-    let handle = context.share_good(&[copy.range()])?;
-    let answer = context.load_once(handle, copy.length, 0)?;
-    expect_eq!(answer.values[0], metadata, "the bytes that the first request copies");
-    attack.move_a_segment()?;
-    let answer = context.load_handle(handle, copy.length, 0)?;
-    if answer.tee_result() == Some(TeeResult::Success) {
-        let place = attack.first_unsigned();
-        return Err(failure!("it was accepted, and is not what was signed at {place:#x?}"));
+    let (first, count) = headers(copy)?;
+    for header in (0..count).map(|index| first + index * PROGRAM_HEADER) {
+        if word(original, header) != PT_LOAD || word(original, header + 16) == 0 {
+            continue;
+        }
+        memory::copy(original.address, copy.address, original.length);
+        let handle = context.share_good(&[copy.range()])?;
+        let answer = context.load_once(handle, copy.length, 0)?;
+        expect_eq!(answer.values[0], metadata, "the bytes that the first request copies");
+        attack.drop_segment(header)?;
+        let answer = context.load_handle(handle, copy.length, 0)?;
+        if answer.tee_result() == Some(TeeResult::Success) {
+            let place = attack.first_unsigned().unwrap_or(0);
+            return Err(failure!("it was accepted, and is not what was signed at {place:#x}"));
+        }
+        context.expect_clear()?;
+        context.reclaim(handle)?;
     }
-    context.expect_clear()?;
-    context.reclaim(handle)
+    Ok(())
 }
 
 /// Between two requests, when all was copied and not all was hashed: whatever the segments are by then, nobody looks.
 fn segments_change_after_they_were_copied(context: &mut Context) -> Outcome {
     let original = context.large()?;
     let attack = Attack::on(context, original)?;
-    let Attack { copy, metadata, .. } = attack;
+    let copy = attack.copy;
     let handle = context.share_good(&[copy.range()])?;
     context.load_until(handle, copy.length, 0, copy.length)?;
-    let images = copy.address + metadata.next_multiple_of(8)..copy.address + (copy.length & !7);
-    memory::fill(images, 0x66);
+    let longest = attack.segments.iter().max_by_key(|range| range.end - range.start);
+    let longest = longest.ok_or_else(|| failure!("no segment has bytes"))?;
+    let [start, end] = [longest.start, longest.end].map(|at| (copy.address + at).next_multiple_of(8));
+    memory::fill(start..end - 8, 0x66);
     let answer = context.load_handle(handle, copy.length, 0)?;
     expect_eq!(answer.tee_result(), Some(TeeResult::Success), "the result");
     if let Some(address) = attack.first_unsigned() {
