@@ -447,10 +447,12 @@ fn boot(seen: &mut Seen) {
         refused("after:BOOT_ADDRESS_MALFORMED", BOOT_ADDRESS, value);
         refused("after:BOOT_SECURITY_MALFORMED", BOOT_SECURITY, value);
     }
-    for address in [0u32, 0x7fff_ff80, 0x8000_0010, 0x8000_0080, 0x8010_0040, 0x80a0_0000, u32::MAX] {
+    for address in
+        [0u32, 0x7fff_ff80, 0x8000_0010, 0x8000_0080, 0x8010_0004, 0x8010_003f, 0x80a0_0000, u32::MAX]
+    {
         refused("after:BOOT_ADDRESS_OUTSIDE", BOOT_ADDRESS, &address.to_le_bytes());
     }
-    for address in [0x8000_0001u32, 0x8000_0008, 0x8010_003f] {
+    for address in [0x8000_0001u32, 0x8000_0008, 0x8010_0003] {
         refused("after:BOOT_ADDRESS_MISALIGNED", BOOT_ADDRESS, &address.to_le_bytes());
     }
     let mut shared = Forge::new(&[File::with_table(&resource_table(&[]))]);
