@@ -31,6 +31,26 @@ pub fn not_to_be_signed(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// Why an ELF file can't be the firmware of an Arm processor, if its header says so.
+pub fn not_for_a_remote_processor(elf: &[u8]) -> Option<String> {
+    const ARM: u32 = 40;
+    const AARCH64: u32 = 183;
+    let both = word(elf, 16)?;
+    let (kind, machine) = (both & 0xffff, both >> 16);
+    let wanted = if elf.get(4) == Some(&2) { AARCH64 } else { ARM };
+    if machine != wanted {
+        return Some(format!(
+            "It is for another architecture: its e_machine is {machine}, Arm's is {wanted}. Give the remote processor's firmware."
+        ));
+    }
+    match kind {
+        2 => None,
+        1 => Some("It is an object file: link it first.".into()),
+        3 => Some("It is a shared object or position-independent: link it to fixed addresses.".into()),
+        other => Some(format!("It is no executable: its e_type is {other}.")),
+    }
+}
+
 /// What may help with a container that was refused.
 pub fn hint(bytes: &[u8], rejection: Rejection, key: Option<&OwnedPublicKey>) -> Option<String> {
     match rejection.refusal {

@@ -57,3 +57,36 @@ fn what_tbs_did_not_check_attach_need_not_either() {
     assert_eq!(scratch.run(&format!("{attach} --no-check")).code, 3);
     assert!(scratch.read("fw.sig") == whole);
 }
+
+#[test]
+fn only_executables_for_arm_are_signed_unless_nothing_is_checked() {
+    let scratch = scratch();
+    let elf = vector("elf/fw_m4.elf");
+    // e_type and e_machine: x86-64, RISC-V, AArch64 in a 32-bit file, an object file, a position-independent one.
+    for (kind, machine, what) in [
+        (2_u16, 62_u16, "e_machine is 62"),
+        (2, 243, "e_machine is 243"),
+        (2, 183, "e_machine is 183"),
+        (1, 40, "link it first"),
+        (3, 40, "fixed addresses"),
+        (4, 40, "e_type is 4"),
+    ] {
+        let mut other = elf.clone();
+        other[16..18].copy_from_slice(&kind.to_le_bytes());
+        other[18..20].copy_from_slice(&machine.to_le_bytes());
+        scratch.write("other.elf", other);
+        for command in ["sign", "tbs"] {
+            let line = format!("{command} --in other.elf --key p256.pem --out other.sig");
+            let answer = scratch.run(&line);
+            assert_eq!(answer.code, 3, "{line} {what}");
+            assert!(
+                answer.stderr.contains(what) && answer.stderr.contains("--no-check"),
+                "{}",
+                answer.stderr
+            );
+            assert!(!scratch.path("other.sig").exists());
+        }
+        scratch.run("sign --in other.elf --key p256.pem --out other.sig --no-check").good();
+        std::fs::remove_file(scratch.path("other.sig")).unwrap();
+    }
+}
