@@ -170,7 +170,15 @@ impl<H: Hasher> Frozen<H> {
     pub fn fingerprint<F: Fingerprint>(&self, now: u64, idle_limit: u64, into: &mut F) {
         let idle = |touched: u64| now.saturating_sub(touched) > idle_limit;
         for slot in &self.slots {
-            (slot.state(), slot.owner, slot.wipe, slot.start_refused, slot.events, slot.crash, slot.handed_over)
+            (
+                slot.state(),
+                slot.owner,
+                slot.wipe,
+                slot.start_refused,
+                slot.events,
+                slot.crash,
+                slot.handed_over,
+            )
                 .hash(into);
             slot.wait
                 .map(|wait| (wait.pending, now.saturating_sub(wait.since) > HARDWARE_LIMIT_MS))

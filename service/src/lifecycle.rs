@@ -167,8 +167,8 @@ pub enum Verdict {
 pub const fn transition(state: State, pending: Option<Pending>, input: Input) -> Verdict {
     use Ask::{GetResourceTable, Load, Release, Start, Stop};
     use Event::{
-        Claimed, ClaimedAgain, CrashSeen, FoundAstray, FoundRunning, Held, HeldForNobody, LoadDone, OwnerGone,
-        StartLost, StartUndone, Started, WipeFailed, Wiped,
+        Claimed, ClaimedAgain, CrashSeen, FoundAstray, FoundRunning, Held, HeldForNobody, LoadDone,
+        OwnerGone, StartLost, StartUndone, Started, WipeFailed, Wiped,
     };
     use Input::{Ask as A, Event as E};
     use Verdict::{AlreadySo, Become, Impossible, OnlyTheSame, Proceed, Refuse};

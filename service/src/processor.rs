@@ -160,7 +160,17 @@ mod tests {
     /// Everything of a slot that an event may change.
     fn all(slot: &Slot<SoftwareHasher>) -> impl PartialEq + core::fmt::Debug + use<> {
         let Slot { wait, owner, firmware, wipe, check, touched, events, crash, .. } = slot;
-        (slot.state, *wait, *owner, firmware.is_some(), wipe.is_some(), check.is_some(), *touched, *events, *crash)
+        (
+            slot.state,
+            *wait,
+            *owner,
+            firmware.is_some(),
+            wipe.is_some(),
+            check.is_some(),
+            *touched,
+            *events,
+            *crash,
+        )
     }
 
     #[test]

@@ -155,10 +155,10 @@ impl<'a, M: Machine> Service<'a, M> {
     /// Holds a processor in reset, by its index of the configuration, if it is being loaded, is loaded or is nobody's, and leaves a
     /// running one alone: the partition is about to die. Waits a bounded number of polls; answers to nobody.
     pub fn hold_if_loading(&mut self, index: usize) {
-        let loading =
-            self.slots.get(index).is_some_and(|slot| {
-                slot.is_nobodys() || matches!(slot.state(), State::Loading | State::Loaded)
-            });
+        let loading = self
+            .slots
+            .get(index)
+            .is_some_and(|slot| slot.is_nobodys() || matches!(slot.state(), State::Loading | State::Loaded));
         let Some(driver) = self.machine.driver(index).filter(|_| loading) else { return };
         for _ in 0..LAST_POLLS {
             if driver.hold() != Ok(DriverProgress::Pending) {

@@ -106,7 +106,13 @@ impl ClientMemory for FakeClient {
         if let Some(error) = share.retrieve_error {
             return Err(error);
         }
-        self.held.push(Held { owner, handle, mapped: false, writable: false, read: vec![false; share.bytes.len()] });
+        self.held.push(Held {
+            owner,
+            handle,
+            mapped: false,
+            writable: false,
+            read: vec![false; share.bytes.len()],
+        });
         Ok(share.retrieved.clone())
     }
 

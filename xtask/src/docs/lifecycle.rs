@@ -66,7 +66,9 @@ const fn happening(event: Event) -> &'static str {
         Event::OwnerGone => "its owner is gone: it is nobody's from now on",
         Event::HeldForNobody => "the hardware holds it, and it is nobody's",
         Event::FoundRunning => "it runs when the partition boots",
-        Event::FoundAstray => "it has stopped by itself when the partition boots, or the hardware does not say",
+        Event::FoundAstray => {
+            "it has stopped by itself when the partition boots, or the hardware does not say"
+        }
     }
 }
 
