@@ -27,7 +27,7 @@ use remoteproc_refusal::Refusal;
 
 pub use crate::metadata::MAX_METADATA;
 pub use crate::own::{ImageTarget, OwnTlvs, SignedTable};
-pub use crate::plan::{BOOT_ALIGNMENT, MAX_IMAGES, MAX_PROGRAM_HEADERS, Segment};
+pub use crate::plan::{BOOT_ALIGNMENT, MAX_IMAGES, MAX_PROGRAM_HEADERS, MOST_LOADED, Segment};
 pub use crate::rejection::Rejection;
 pub use crate::resource_table::MAX_ENTRIES as MAX_RESOURCE_TABLE_ENTRIES;
 pub use crate::sections::{MAX_NAMES, MAX_SECTIONS};
