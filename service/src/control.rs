@@ -3,7 +3,7 @@ use crate::client_memory::ClientMemory;
 use crate::clients::Caller;
 use crate::guards::Guard;
 use crate::hardware::{Boot, DriverError, DriverProgress, Machine, RemoteMemory};
-use crate::lifecycle::{Ask, Event, Pending, Verdict};
+use crate::lifecycle::{Ask, Event, Pending, State, Verdict};
 use crate::processor::Slot;
 use crate::result::Refused;
 use crate::seal::Check;
@@ -17,6 +17,7 @@ use remoteproc_refusal::Refusal;
 impl<M: Machine> Service<'_, M> {
     /// START_FW: the checks, then the reset line; repeated calls go on with the reset line only.
     pub(crate) fn start(&mut self, caller: Caller, index: usize) -> Outcome {
+        self.hand_over(index, caller)?;
         if self.admit(index, caller, Ask::Start)? == Verdict::AlreadySo {
             // A stop may have failed halfway: that it runs is said only if the hardware says so.
             self.driver(index)?.observe().map_err(|_| Refusal::HardwareFailed)?;
@@ -68,12 +69,43 @@ impl<M: Machine> Service<'_, M> {
         success()
     }
 
+    /// A client that the manifest lists for it becomes the owner of a processor that runs, once for each start.
+    fn hand_over(&mut self, index: usize, caller: Caller) -> Result<(), Refused> {
+        let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
+        let name = processor.name;
+        if !processor.is_for(caller.endpoint) || !processor.attach_endpoints.contains(&caller.endpoint) {
+            return Ok(());
+        }
+        self.look_for_crash(index)?;
+        let slot = self.slot(index)?;
+        if let Some(before) = slot.owner.filter(|owner| *owner != caller)
+            && (slot.state(), slot.pending(), slot.handed_over) == (State::Running, None, false)
+        {
+            slot.handed_over = true;
+            slot.belongs_to(caller);
+            log::warn!(
+                "{name}: handed over, from {:#06x} ({:?}) to {:#06x} ({:?})",
+                before.endpoint,
+                before.door,
+                caller.endpoint,
+                caller.door
+            );
+        }
+        Ok(())
+    }
+
     /// STOP_FW. No driver can ask the firmware first yet, so a graceful stop is a forced one at once.
     pub(crate) fn stop(&mut self, caller: Caller, index: usize, _mode: StopMode) -> Outcome {
         if self.admit(index, caller, Ask::Stop)? == Verdict::AlreadySo {
             // A check before a start, if one was under way, begins anew.
             self.slot(index)?.check = None;
             return success();
+        }
+        if self.slot(index)?.is_nobodys() {
+            return match self.hold_for_nobody(index)? {
+                Progress::Pending => in_progress(),
+                Progress::Done => success(),
+            };
         }
         let slot = self.slot(index)?;
         if slot.pending() == Some(Pending::Start) {
@@ -82,7 +114,9 @@ impl<M: Machine> Service<'_, M> {
         }
         let progress = self.driver(index)?.hold();
         match self.follow(index, Pending::Stop, progress)? {
-            Followed::Done => self.slot(index)?.happened(Event::Held),
+            Followed::Done => {
+                self.slot(index)?.happened(Event::Held);
+            }
             Followed::Pending => return in_progress(),
             Followed::Failed => return Err(Refusal::HardwareFailed.into()),
         }
@@ -102,6 +136,12 @@ impl<M: Machine> Service<'_, M> {
         }
         if self.admit(index, caller, Ask::Release)? == Verdict::AlreadySo {
             return success();
+        }
+        if self.slot(index)?.is_nobodys() {
+            return match self.clear_for_nobody(index)? {
+                Progress::Pending => in_progress(),
+                Progress::Done => success(),
+            };
         }
         if self.slot(index)?.wipe.is_none() {
             let progress = self.driver(index)?.hold();

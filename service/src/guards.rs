@@ -19,6 +19,8 @@ pub enum Guard {
     SameImage,
     /// A processor is held in reset again whose start failed.
     UndoStart,
+    /// What a virtual machine that is gone had owned is held and cleared.
+    OwnerGone,
     /// Each byte of client memory is read once.
     CopyOnce,
 }

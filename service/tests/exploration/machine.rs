@@ -380,10 +380,10 @@ pub struct PaperClients<'s> {
 impl ClientMemory for PaperClients<'_> {
     fn retrieve(&mut self, owner: EndpointId, handle: u64, _lent: bool) -> Result<Retrieved, MemoryError> {
         let mut world = self.world.borrow_mut();
-        if world.held.contains(&handle) {
+        let known = self.shares.get(&handle).is_some_and(|(of, _)| *of == owner);
+        if known && world.held.contains(&handle) {
             return Err(MemoryError::InUse);
         }
-        let known = self.shares.get(&handle).is_some_and(|(of, _)| *of == owner);
         if world.fails(Trouble::Retrieve) || !known {
             return Err(MemoryError::UnknownHandle);
         }

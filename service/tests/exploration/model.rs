@@ -132,6 +132,7 @@ fn board(processors: usize) -> Board<'static> {
         default_boot_address: None,
         boot_security: BootSecurity::RunsNonSecure,
         endpoints: heapless::Vec::new(),
+        attach_endpoints: heapless::Vec::new(),
     };
     Board {
         name: "paper",

@@ -15,6 +15,7 @@ mod fuzz;
 mod hostile;
 mod large;
 mod lifecycle;
+mod machines;
 mod measurements;
 mod preemption;
 mod processors;
@@ -46,6 +47,7 @@ const THEMES: &[&[Case]] = &[
     hostile::CASES,
     slices::CASES,
     claims::CASES,
+    machines::CASES,
     processors::CASES,
     large::CASES,
     firmware::CASES,
