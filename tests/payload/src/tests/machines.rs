@@ -176,23 +176,23 @@ fn a_running_processor_is_handed_over_once(context: &mut Context) -> Outcome {
     context.speak_as(1)?;
     start(context)?;
     let table = context.client.resource_table().map_err(|error| failure!("{error}"))?;
-    for refused in [3, HYPERVISOR] {
+    for refused in [2, HYPERVISOR] {
         context.speak_as(refused)?;
         let outcome = context.client.start();
         context.expect_command_refused(outcome, Refusal::NotOwner)?;
     }
-    context.speak_as(2)?;
+    context.speak_as(3)?;
     let outcome = context.client.resource_table();
     context.expect_command_refused(outcome, Refusal::NotOwner)?;
     context.client.start().map_err(|error| failure!("the handover: {error}"))?;
     let status = context.client.status().map_err(|error| failure!("{error}"))?;
-    let owner = Some(Owner { endpoint: 2, door: OwnerDoor::Direct });
+    let owner = Some(Owner { endpoint: 3, door: OwnerDoor::Direct });
     expect_eq!((status.state, status.owner), (ProcessorState::Running, owner), "state and owner");
     expect_eq!(context.client.resource_table().map_err(|error| failure!("{error}"))?, table, "the table");
     context.speak_as(1)?;
     let outcome = context.client.stop(StopMode::Forced);
     context.expect_command_refused(outcome, Refusal::NotOwner)?;
-    context.speak_as(2)?;
+    context.speak_as(3)?;
     // Its new owner can do with it what owners can.
     context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"))?;
     start(context)?;
