@@ -38,8 +38,9 @@ impl<M: Machine> Service<'_, M> {
         let boot = Boot { address, secure: firmware.secure };
         let counter = firmware.security_counter;
         if !started_before {
-            if counter
-                < self.driver(index)?.security_counter().map_err(|_| Refusal::CounterWriteFailed)?.value
+            if self.guarded(Guard::SecurityCounter)
+                && counter
+                    < self.driver(index)?.security_counter().map_err(|_| Refusal::CounterWriteFailed)?.value
             {
                 return Err(Refusal::CounterTooLow.into());
             }
@@ -173,13 +174,16 @@ impl<M: Machine> Service<'_, M> {
             self.slot(index)?.happened(Event::Wiped);
             return Ok(Progress::Done);
         }
+        let again = self.guarded(Guard::WipeAgain);
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
         let wipe = slot.wipe.get_or_insert_default();
         let Some(wiped) = wipe.go_on(&mut self.machine, index, processor, budget) else {
             return Ok(Progress::Pending);
         };
-        slot.happened(if wiped.is_ok() { Event::Wiped } else { Event::WipeFailed });
+        if wiped.is_ok() || again {
+            slot.happened(if wiped.is_ok() { Event::Wiped } else { Event::WipeFailed });
+        }
         wiped.map_err(Into::into).map(|()| Progress::Done)
     }
 

@@ -36,7 +36,7 @@ mod regions;
 mod report;
 pub mod result;
 mod seal;
-#[cfg(any(feature = "exploration", feature = "control-copies-twice"))]
+#[cfg(feature = "control")]
 mod second_look;
 mod service;
 pub mod slice;

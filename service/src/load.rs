@@ -6,6 +6,7 @@
 //! request's budget is answered to the next request.
 use crate::client_memory::{ClientMemory, MemoryError};
 use crate::clients::Caller;
+use crate::guards::Guard;
 use crate::hardware::Machine;
 use crate::jobs::{Portion, Share, Source, Work};
 use crate::lifecycle::{Ask, Pending, State, Verdict};
@@ -188,7 +189,9 @@ impl<M: Machine> Service<'_, M> {
         let end = offset.saturating_add(size).min(total);
         // Held from here on: whoever ends the load gives it back.
         self.work(place)?.share = Some(Share { handle, place: 0, offset, end, is_buffer: false });
-        ranges::check(&self.board, &retrieved)?;
+        if self.guarded(Guard::RangeCheck) {
+            ranges::check(&self.board, &retrieved)?;
+        }
         if size == 0 {
             return Err(Refusal::ShareTooSmall.into());
         }

@@ -7,6 +7,8 @@ use crate::contexts;
 use crate::dead;
 #[cfg(feature = "fault-injection")]
 use crate::fault;
+#[cfg(feature = "control")]
+use crate::guards;
 use crate::machine::Hardware;
 use crate::time;
 use core::hint::spin_loop;
@@ -170,6 +172,10 @@ impl message::Service for Front {
             let slice = enter(|Partition { service, memory }| {
                 #[cfg(feature = "fault-injection")]
                 if let Some(answer) = fault::command(request) {
+                    return Err(answer);
+                }
+                #[cfg(feature = "control")]
+                if let Some(answer) = guards::command(request, service) {
                     return Err(answer);
                 }
                 Ok(service.handle(caller, request, memory))

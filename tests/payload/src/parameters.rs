@@ -7,7 +7,8 @@
 //! | image | demo | file to load |
 //! | watch | demo | physical address of a word of the window to watch |
 //! | no-start | demo | `1`: load, show the resource table, release |
-//! | theme | test | `bounds`, `counters`, `faults`, `hostile` or `soak`: these cases and no others |
+//! | theme | test | `bounds`, `controls`, `counters`, `faults`, `hostile` or `soak`: these cases and no others |
+//! | control | test | what has to fail without which guard (`tests/controls.rs`); repeatable |
 //! | test | test | prefix of the names to run; repeatable; all if absent |
 //! | rounds | test | how often each event is provoked, 1 if absent |
 //! | seed | test | number that random numbers begin with |

@@ -3,6 +3,7 @@ mod addresses;
 mod bounds;
 mod claims;
 mod contexts;
+mod controls;
 mod counters;
 mod discovery;
 mod door_t;
@@ -80,6 +81,7 @@ pub fn run(parameters: Parameters) {
             }
             vectors::run(&mut context);
         }
+        Some("controls") => controls::run(&mut context),
         Some(theme) => match SPECIAL.iter().find(|(name, _)| *name == theme) {
             Some((_, cases)) => {
                 cases.iter().for_each(|case| framework::run(&mut context, case.name, case.run));
