@@ -97,7 +97,7 @@ fn wrong_answer(step: &Step<'_>, processor: usize, ask: Ask, answer: &Answer) ->
             let ran = after.state == State::Crashed && matches!(core.state, Observed::Crashed(_));
             (!runs && !ran).then_some("START_FW succeeds, and it does not run")
         }
-        (Ask::Stop, TeeResult::Success) => {
+        (Ask::Stop | Ask::GracefulStop, TeeResult::Success) => {
             (core.state != Observed::Held).then_some("STOP_FW succeeds, and it is not held")
         }
         (Ask::Release, TeeResult::Success) => {
@@ -105,7 +105,7 @@ fn wrong_answer(step: &Step<'_>, processor: usize, ask: Ask, answer: &Answer) ->
             (!done).then_some("RELEASE_FW succeeds, and it is not released")
         }
         (Ask::Load(_), TeeResult::InProgress) => None,
-        (Ask::Start | Ask::Stop | Ask::Release, TeeResult::InProgress) => {
+        (Ask::Start | Ask::Stop | Ask::GracefulStop | Ask::Release, TeeResult::InProgress) => {
             after.pending.is_none().then_some("IN_PROGRESS, and nothing is")
         }
         (Ask::Table | Ask::Status, TeeResult::Success) => None,

@@ -23,6 +23,9 @@ pub const IDLE: u64 = 1_000;
 /// A moment longer than every limit, milliseconds.
 const LONG: u64 = 6_000;
 
+/// How long firmware is given to stop by itself, milliseconds.
+const PATIENCE: u64 = 5_000;
+
 /// The service under test.
 type PaperService<'s> = Service<'s, PaperMachine>;
 
@@ -32,6 +35,7 @@ pub enum Ask {
     Load(Image),
     Start,
     Stop,
+    GracefulStop,
     Release,
     Table,
     Status,
@@ -181,6 +185,9 @@ impl Exploration {
             }
             Ask::Start => Request::Start { processor },
             Ask::Stop => Request::Stop { processor, mode: StopMode::Forced },
+            Ask::GracefulStop => {
+                Request::Stop { processor, mode: StopMode::Graceful { milliseconds: PATIENCE } }
+            }
             Ask::Release => Request::Release { processor },
             Ask::Table => Request::GetResourceTable { processor },
             Ask::Status => Request::GetStatus { processor },
@@ -246,11 +253,11 @@ impl Exploration {
 
     /// Whoever owns a processor can give it back, whatever has happened before, once the hardware obeys.
     fn has_a_way_home(&self, point: &Point) -> bool {
-        const PATIENCE: usize = 40;
+        const REQUESTS: usize = 40;
         (0..self.world_size()).all(|processor| {
             let Some(owner) = point.view(processor).owner else { return true };
             let client = self.clients.iter().position(|client| *client == owner).expect("a client");
-            let way = [Ask::Stop, Ask::Release].into_iter().cycle().take(PATIENCE);
+            let way = [Ask::Stop, Ask::Release].into_iter().cycle().take(REQUESTS);
             let home = |service: &mut PaperService<'_>, clients: &mut PaperClients<'_>| {
                 way.map(|ask| self.request(client, processor, ask).encode()).any(|registers| {
                     service.handle(owner, &registers, clients);
@@ -285,7 +292,7 @@ impl Model for Exploration {
             return;
         }
         let loads = self.images.iter().map(|image| Ask::Load(*image));
-        let others = [Ask::Start, Ask::Stop, Ask::Release, Ask::Table, Ask::Status];
+        let others = [Ask::Start, Ask::Stop, Ask::GracefulStop, Ask::Release, Ask::Table, Ask::Status];
         let asks: Vec<Ask> = loads.chain(others).collect();
         for processor in 0..self.world_size() {
             for client in 0..self.clients.len() {
