@@ -2,9 +2,9 @@
 use crate::client_memory::ClientMemory;
 use crate::clients::Caller;
 use crate::guards::Guard;
-use crate::hardware::{Boot, DriverError, DriverProgress, Machine, RemoteMemory};
+use crate::hardware::{Boot, DriverError, DriverProgress, GRACEFUL_LIMIT_MS, Machine, RemoteMemory};
 use crate::lifecycle::{Ask, Event, Pending, State, Verdict};
-use crate::processor::Slot;
+use crate::processor::{Slot, Wait};
 use crate::result::Refused;
 use crate::seal::Check;
 use crate::service::{Outcome, Service, in_progress, success};
@@ -95,8 +95,8 @@ impl<M: Machine> Service<'_, M> {
         Ok(())
     }
 
-    /// STOP_FW. No driver can ask the firmware first yet, so a graceful stop is a forced one at once.
-    pub(crate) fn stop(&mut self, caller: Caller, index: usize, _mode: StopMode) -> Outcome {
+    /// STOP_FW: asks the firmware first, if that is wanted, then the reset line.
+    pub(crate) fn stop(&mut self, caller: Caller, index: usize, mode: StopMode) -> Outcome {
         if self.admit(index, caller, Ask::Stop)? == Verdict::AlreadySo {
             // A check before a start, if one was under way, begins anew.
             self.slot(index)?.check = None;
@@ -113,6 +113,11 @@ impl<M: Machine> Service<'_, M> {
             // The release is under way: until the hold is confirmed, nobody knows what the processor does.
             slot.happened(Event::StartLost);
         }
+        if let StopMode::Graceful { milliseconds } = mode
+            && self.waits_for_firmware(index, milliseconds)?
+        {
+            return in_progress();
+        }
         let progress = self.driver(index)?.hold();
         match self.follow(index, Pending::Stop, progress)? {
             Followed::Done => {
@@ -123,6 +128,31 @@ impl<M: Machine> Service<'_, M> {
         }
         log::info!("{}: stopped, memory kept", self.processor(index)?.name);
         success()
+    }
+
+    /// Asks the firmware to stop by itself. Tells whether to wait for it; if not, the processor is to be held: the firmware is ready,
+    /// or can't be asked, or its time is over.
+    fn waits_for_firmware(&mut self, index: usize, milliseconds: u64) -> Result<bool, Refused> {
+        let now = self.machine.milliseconds();
+        let slot = self.slot(index)?;
+        let since = match slot.wait {
+            None => now,
+            Some(Wait { pending: Pending::GracefulStop, since }) => since,
+            Some(_) => return Ok(false),
+        };
+        let limit = milliseconds.min(GRACEFUL_LIMIT_MS);
+        let runs = slot.state() == State::Running;
+        if !runs || now.saturating_sub(since) >= limit || !self.driver(index)?.can_ask_to_stop() {
+            return Ok(false);
+        }
+        let asked = self.driver(index)?.ask_to_stop();
+        let waits = asked == Ok(DriverProgress::Pending);
+        if waits {
+            self.slot(index)?.wait = Some(Wait { pending: Pending::GracefulStop, since });
+        } else if asked.is_ok() {
+            log::info!("{}: ready to be stopped", self.processor(index)?.name);
+        }
+        Ok(waits)
     }
 
     /// RELEASE_FW: let go of the client's memory, hold, close, clear everything, give back.

@@ -45,6 +45,8 @@ pub enum Pending {
     Load,
     /// Being released from reset.
     Start,
+    /// Its firmware was asked to stop by itself, and runs.
+    GracefulStop,
     /// Being held in reset.
     Stop,
     /// Being held in reset before its memory is cleared.
@@ -59,8 +61,16 @@ pub enum Pending {
 
 impl Pending {
     /// Every value.
-    pub const ALL: [Self; 7] =
-        [Self::Load, Self::Start, Self::Stop, Self::Release, Self::Wipe, Self::Hold, Self::Clear];
+    pub const ALL: [Self; 8] = [
+        Self::Load,
+        Self::Start,
+        Self::GracefulStop,
+        Self::Stop,
+        Self::Release,
+        Self::Wipe,
+        Self::Hold,
+        Self::Clear,
+    ];
 }
 
 /// What a client asks of a processor.
@@ -176,9 +186,9 @@ pub const fn transition(state: State, pending: Option<Pending>, input: Input) ->
         // Asked while the hardware is still busy with something asked before.
         (_, Some(Pending::Start), A(Start | Stop)) => Proceed,
         (_, Some(Pending::Start), A(Load | Release)) => Refuse(Refusal::IsRunning),
-        (_, Some(Pending::Stop), A(Stop)) => Proceed,
-        (_, Some(Pending::Stop), A(Start)) => Refuse(Refusal::IsStopped),
-        (_, Some(Pending::Stop), A(Load | Release)) => Refuse(Refusal::IsRunning),
+        (_, Some(Pending::GracefulStop | Pending::Stop), A(Stop)) => Proceed,
+        (_, Some(Pending::GracefulStop | Pending::Stop), A(Start)) => Refuse(Refusal::IsStopped),
+        (_, Some(Pending::GracefulStop | Pending::Stop), A(Load | Release)) => Refuse(Refusal::IsRunning),
         (_, Some(Pending::Release), A(Release)) => Proceed,
         (_, Some(Pending::Release), A(Stop)) => AlreadySo,
         (_, Some(Pending::Release), A(Load)) => Refuse(Refusal::AnotherImageLoaded),

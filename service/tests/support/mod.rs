@@ -45,6 +45,7 @@ pub enum Seen {
     Hold(usize),
     Release(usize, Boot),
     Observe(usize),
+    AskToStop(usize),
     /// First physical address of the region.
     Isolate(usize, u64, Isolation),
     /// Physical address and bytes.
@@ -257,6 +258,11 @@ impl Bench {
 
     pub fn release(&mut self, caller: Caller) -> Answer {
         self.ask(caller, Request::Release { processor: M33 })
+    }
+
+    /// One graceful STOP_FW of the M33.
+    pub fn stop_gracefully_once(&mut self, caller: Caller, milliseconds: u64) -> Answer {
+        self.ask_once(caller, Request::Stop { processor: M33, mode: StopMode::Graceful { milliseconds } })
     }
 
     pub fn start_once(&mut self, caller: Caller) -> Answer {

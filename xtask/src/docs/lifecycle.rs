@@ -33,6 +33,7 @@ const fn operation(pending: Option<Pending>) -> &'static str {
         None => "when nothing is pending",
         Some(Pending::Load) => "while it is held in reset for a load",
         Some(Pending::Start) => "while it is being released from reset",
+        Some(Pending::GracefulStop) => "while its firmware was asked to stop by itself, and runs",
         Some(Pending::Stop) => "while it is being held in reset",
         Some(Pending::Release) => "while it is held in reset for RELEASE_FW",
         Some(Pending::Wipe) => "while its memory is being cleared",
