@@ -30,6 +30,8 @@ bitflags! {
         const SECURE_BOOT = 1 << 1;
         /// It has a boot address for images that name none.
         const DEFAULT_BOOT_ADDRESS = 1 << 2;
+        /// Its firmware can be asked to stop by itself.
+        const GRACEFUL_STOP = 1 << 3;
     }
 }
 
@@ -65,6 +67,8 @@ pub enum Operation {
     HoldForRelease = 4,
     /// Clearing its memory.
     Wipe = 5,
+    /// Waiting for its firmware, which was asked to stop by itself.
+    GracefulStop = 6,
 }
 
 /// Why a processor does not run any more.
@@ -262,6 +266,8 @@ mod tests {
         };
         assert_eq!(processor.answer().encode(), [0, 9, 2, 6, 5]);
         assert_eq!(ProcessorInfo::of(&processor.answer()), Some(processor));
+        let polite = ProcessorInfo { capabilities: Capabilities::GRACEFUL_STOP, ..processor };
+        assert_eq!(polite.answer().encode(), [0, 9, 2, 8, 5]);
 
         let status = Status {
             state: ProcessorState::Crashed,
@@ -272,6 +278,14 @@ mod tests {
         };
         assert_eq!(status.answer().encode(), [0, 0x0304, 0x1_0001_0003, 1, 0]);
         assert_eq!(Status::of(&status.answer()), Some(status));
+        let asked = Status {
+            state: ProcessorState::Running,
+            operation: Some(Operation::GracefulStop),
+            fault: Fault::None,
+            ..status
+        };
+        assert_eq!(asked.answer().encode(), [0, 0x0603, 0x1_0001_0003, 0, 0]);
+        assert_eq!(Status::of(&asked.answer()), Some(asked));
         let faults = [Fault::Reset, Fault::Watchdog, Fault::HardFault, Fault::Lockup, Fault::Gone];
         for (number, fault) in (2..).zip(faults) {
             let status = Status { fault, ..status };

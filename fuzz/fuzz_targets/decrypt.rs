@@ -30,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
     // Whatever was changed in the file: what loads is what was encrypted. Of a changed table nobody knows what it says.
     let mut plain = elf.to_vec();
     plain.resize(plain.len().next_multiple_of(8), 0);
-    let plain = (in_tlvs == 0).then_some(plain.as_slice());
+    let plain = (*in_tlvs == 0).then_some(plain.as_slice());
     BENCH.with_borrow_mut(|bench| {
         let _ = bench.load_encrypted(&container, plain);
     });

@@ -192,6 +192,7 @@ refusals! {
     0x110a ShareMalformed "SHARE_MALFORMED" BadParameters "The SPMC's description of the shared memory is malformed or has wrong attributes: share it as normal, write-back memory."
     0x110b RangeMisaligned "RANGE_MISALIGNED" BadParameters "The shared memory is not whole 4 KiB pages or exceeds the address space: share whole pages."
     0x110c HandleInUse "HANDLE_IN_USE" BadParameters "The memory handle is in use by another load: share memory for each load."
+    0x110d SpmcBusy "SPMC_BUSY" OutOfMemory "The SPMC can't hand the memory over now, because it is busy or short of memory: try again."
 
     0x1201 UnknownCommand "UNKNOWN_COMMAND" BadParameters "The command id is unknown: see docs/abi.md."
     0x1202 OffsetUnexpected "OFFSET_UNEXPECTED" BadParameters "The offset is not the number of bytes done: go on where LOAD_FW said, or start again at 0."

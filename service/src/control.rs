@@ -2,9 +2,9 @@
 use crate::client_memory::ClientMemory;
 use crate::clients::Caller;
 use crate::guards::Guard;
-use crate::hardware::{Boot, DriverError, DriverProgress, Machine, RemoteMemory};
-use crate::lifecycle::{Ask, Event, Pending, Verdict};
-use crate::processor::Slot;
+use crate::hardware::{Boot, DriverError, DriverProgress, GRACEFUL_LIMIT_MS, Machine, RemoteMemory};
+use crate::lifecycle::{Ask, Event, Pending, State, Verdict};
+use crate::processor::{Slot, Wait};
 use crate::result::Refused;
 use crate::seal::Check;
 use crate::service::{Outcome, Service, in_progress, success};
@@ -17,6 +17,7 @@ use remoteproc_refusal::Refusal;
 impl<M: Machine> Service<'_, M> {
     /// START_FW: the checks, then the reset line; repeated calls go on with the reset line only.
     pub(crate) fn start(&mut self, caller: Caller, index: usize) -> Outcome {
+        self.hand_over(index, caller)?;
         if self.admit(index, caller, Ask::Start)? == Verdict::AlreadySo {
             // A stop may have failed halfway: that it runs is said only if the hardware says so.
             self.driver(index)?.observe().map_err(|_| Refusal::HardwareFailed)?;
@@ -69,26 +70,89 @@ impl<M: Machine> Service<'_, M> {
         success()
     }
 
-    /// STOP_FW. No driver can ask the firmware first yet, so a graceful stop is a forced one at once.
-    pub(crate) fn stop(&mut self, caller: Caller, index: usize, _mode: StopMode) -> Outcome {
+    /// A client that the manifest lists for it becomes the owner of a processor that runs, once for each start.
+    fn hand_over(&mut self, index: usize, caller: Caller) -> Result<(), Refused> {
+        let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
+        let name = processor.name;
+        if !processor.is_for(caller.endpoint) || !processor.attach_endpoints.contains(&caller.endpoint) {
+            return Ok(());
+        }
+        self.look_for_crash(index)?;
+        let slot = self.slot(index)?;
+        if let Some(before) = slot.owner.filter(|owner| *owner != caller)
+            && (slot.state(), slot.pending(), slot.handed_over) == (State::Running, None, false)
+        {
+            slot.handed_over = true;
+            slot.belongs_to(caller);
+            log::warn!(
+                "{name}: handed over, from {:#06x} ({:?}) to {:#06x} ({:?})",
+                before.endpoint,
+                before.door,
+                caller.endpoint,
+                caller.door
+            );
+        }
+        Ok(())
+    }
+
+    /// STOP_FW: asks the firmware first, if that is wanted, then the reset line.
+    pub(crate) fn stop(&mut self, caller: Caller, index: usize, mode: StopMode) -> Outcome {
         if self.admit(index, caller, Ask::Stop)? == Verdict::AlreadySo {
             // A check before a start, if one was under way, begins anew.
             self.slot(index)?.check = None;
             return success();
+        }
+        if self.slot(index)?.is_nobodys() {
+            return match self.hold_for_nobody(index)? {
+                Progress::Pending => in_progress(),
+                Progress::Done => success(),
+            };
         }
         let slot = self.slot(index)?;
         if slot.pending() == Some(Pending::Start) {
             // The release is under way: until the hold is confirmed, nobody knows what the processor does.
             slot.happened(Event::StartLost);
         }
+        if let StopMode::Graceful { milliseconds } = mode
+            && self.waits_for_firmware(index, milliseconds)?
+        {
+            return in_progress();
+        }
         let progress = self.driver(index)?.hold();
         match self.follow(index, Pending::Stop, progress)? {
-            Followed::Done => self.slot(index)?.happened(Event::Held),
+            Followed::Done => {
+                self.slot(index)?.happened(Event::Held);
+            }
             Followed::Pending => return in_progress(),
             Followed::Failed => return Err(Refusal::HardwareFailed.into()),
         }
         log::info!("{}: stopped, memory kept", self.processor(index)?.name);
         success()
+    }
+
+    /// Asks the firmware to stop by itself. Tells whether to wait for it; if not, the processor is to be held: the firmware is ready,
+    /// or can't be asked, or its time is over.
+    fn waits_for_firmware(&mut self, index: usize, milliseconds: u64) -> Result<bool, Refused> {
+        let now = self.machine.milliseconds();
+        let slot = self.slot(index)?;
+        let since = match slot.wait {
+            None => now,
+            Some(Wait { pending: Pending::GracefulStop, since }) => since,
+            Some(_) => return Ok(false),
+        };
+        let limit = milliseconds.min(GRACEFUL_LIMIT_MS);
+        let runs = slot.state() == State::Running;
+        if !runs || now.saturating_sub(since) >= limit || !self.driver(index)?.can_ask_to_stop() {
+            return Ok(false);
+        }
+        let asked = self.driver(index)?.ask_to_stop();
+        let waits = asked == Ok(DriverProgress::Pending);
+        if waits {
+            self.slot(index)?.wait = Some(Wait { pending: Pending::GracefulStop, since });
+        } else if asked.is_ok() {
+            log::info!("{}: ready to be stopped", self.processor(index)?.name);
+        }
+        Ok(waits)
     }
 
     /// RELEASE_FW: let go of the client's memory, hold, close, clear everything, give back.
@@ -103,6 +167,12 @@ impl<M: Machine> Service<'_, M> {
         }
         if self.admit(index, caller, Ask::Release)? == Verdict::AlreadySo {
             return success();
+        }
+        if self.slot(index)?.is_nobodys() {
+            return match self.clear_for_nobody(index)? {
+                Progress::Pending => in_progress(),
+                Progress::Done => success(),
+            };
         }
         if self.slot(index)?.wipe.is_none() {
             let progress = self.driver(index)?.hold();

@@ -41,11 +41,13 @@ pub enum Guard {
     SecurityCounter = 15,
     /// A wipe that has failed begins anew when it is asked for again.
     WipeAgain = 16,
+    /// What a virtual machine that is gone had owned is held and cleared.
+    OwnerGone = 17,
 }
 
 impl Guard {
     /// Every value.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Owner,
         Self::Wipe,
         Self::Seal,
@@ -62,6 +64,7 @@ impl Guard {
         Self::EndpointList,
         Self::SecurityCounter,
         Self::WipeAgain,
+        Self::OwnerGone,
     ];
 }
 

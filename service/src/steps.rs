@@ -221,9 +221,12 @@ impl<M: Machine> Service<'_, M> {
     ) -> Result<(), Refused> {
         let now = self.machine.milliseconds();
         let slot = self.slot(index)?;
-        let before = slot.owner.replace(caller);
+        let before = slot.owner;
+        if !slot.happened(if slot.state() == State::Loading { Event::ClaimedAgain } else { Event::Claimed }) {
+            return Err(Refusal::CallOutOfOrder.into());
+        }
         slot.touched = now;
-        slot.happened(if slot.state() == State::Loading { Event::ClaimedAgain } else { Event::Claimed });
+        slot.belongs_to(caller);
         if let Some(other) = before.filter(|other| *other != caller) {
             log::warn!(
                 "{}: the idle load of {:#06x} is taken over by {:#06x}",

@@ -244,10 +244,9 @@ fn memory_that_changes_at_any_read() {
                     if change == Change::AnotherImage { &[&honest, &another] } else { &[&honest] };
                 assert_signed_or_nothing(&mut bench, result, signed);
                 let loads = result == Some(TeeResult::Success);
-                assert!(
-                    loads || change != Change::AllBehind,
-                    "{way:?}: what was read is not looked at again, at read {turn}"
-                );
+                if change == Change::AllBehind {
+                    assert!(loads, "{way:?}: what was read is not looked at again, at read {turn}");
+                }
                 if loads {
                     accepted += 1;
                 } else {

@@ -23,6 +23,10 @@ pub const REGIONS: usize = 2;
 pub enum Trouble {
     /// Nothing.
     None,
+    /// The firmware ignores that it is asked to stop.
+    Ignores,
+    /// It can't be asked.
+    NoAsking,
     /// The reset line is not done yet with what it is told.
     SlowReset,
     /// The reset line does not answer, and does nothing.
@@ -248,6 +252,25 @@ impl ProcessorDriver for PaperDriver {
         self.order(true)
     }
 
+    fn can_ask_to_stop(&self) -> bool {
+        true
+    }
+
+    fn ask_to_stop(&mut self) -> Result<DriverProgress, DriverError> {
+        let mut world = self.world.borrow_mut();
+        let core = &world.cores[self.index];
+        // After a stop that has failed, as it seems, nobody knows that it is held.
+        if core.state == Observed::Held && !core.told_to_hold {
+            world.wrong = Some("a processor is asked to stop that is held");
+        }
+        let [ignores, fails] = [Trouble::Ignores, Trouble::NoAsking].map(|trouble| world.fails(trouble));
+        match (ignores, fails) {
+            (true, _) => Ok(DriverProgress::Pending),
+            (_, true) => Err(DriverError),
+            _ => Ok(DriverProgress::Done),
+        }
+    }
+
     fn observe(&mut self) -> Result<Observed, DriverError> {
         let mut world = self.world.borrow_mut();
         if world.fails(Trouble::Observe) { Err(DriverError) } else { Ok(world.cores[self.index].state) }
@@ -380,10 +403,10 @@ pub struct PaperClients<'s> {
 impl ClientMemory for PaperClients<'_> {
     fn retrieve(&mut self, owner: EndpointId, handle: u64, _lent: bool) -> Result<Retrieved, MemoryError> {
         let mut world = self.world.borrow_mut();
-        if world.held.contains(&handle) {
+        let known = self.shares.get(&handle).is_some_and(|(of, ..)| *of == owner);
+        if known && world.held.contains(&handle) {
             return Err(MemoryError::InUse);
         }
-        let known = self.shares.get(&handle).is_some_and(|(of, ..)| *of == owner);
         if world.fails(Trouble::Retrieve) || !known {
             return Err(MemoryError::UnknownHandle);
         }

@@ -15,6 +15,7 @@ use remoteproc_service::lifecycle::State;
 use remoteproc_service::{Caller, Guard, Service, Storage};
 use stateright::{Model, Property};
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
@@ -23,6 +24,9 @@ use std::rc::Rc;
 pub const IDLE: u64 = 1_000;
 /// A moment longer than every limit, milliseconds.
 const LONG: u64 = 6_000;
+
+/// How long firmware is given to stop by itself, milliseconds.
+const PATIENCE: u64 = 5_000;
 
 /// The service under test.
 type PaperService<'s> = Service<'s, PaperMachine>;
@@ -33,6 +37,7 @@ pub enum Ask {
     Load(Image),
     Start,
     Stop,
+    GracefulStop,
     Release,
     Table,
     Status,
@@ -43,6 +48,8 @@ pub enum Ask {
 pub enum Action {
     /// A client asks something of a processor, both by their indices, while something does not work.
     Asks(usize, usize, Ask, Trouble),
+    /// A virtual machine is gone, by its index among the clients, while something does not work.
+    Leaves(usize, Trouble),
     /// A processor that runs stops by itself.
     Crashes(usize),
     /// The reset line does what it was told before anybody looks.
@@ -137,6 +144,7 @@ fn board(processors: usize) -> Board<'static> {
         default_boot_address: None,
         boot_security: BootSecurity::RunsNonSecure,
         endpoints: heapless::Vec::new(),
+        attach_endpoints: heapless::Vec::new(),
     };
     Board {
         name: "paper",
@@ -191,6 +199,9 @@ impl Exploration {
             }
             Ask::Start => Request::Start { processor },
             Ask::Stop => Request::Stop { processor, mode: StopMode::Forced },
+            Ask::GracefulStop => {
+                Request::Stop { processor, mode: StopMode::Graceful { milliseconds: PATIENCE } }
+            }
             Ask::Release => Request::Release { processor },
             Ask::Table => Request::GetResourceTable { processor },
             Ask::Status => Request::GetStatus { processor },
@@ -254,13 +265,33 @@ impl Exploration {
         world.reached.into_iter().chain([Trouble::None]).collect()
     }
 
+    /// The service begins.
+    fn boot(&self, world: World, storage: &mut Storage<SoftwareHasher>) -> Point {
+        let shared = Rc::new(RefCell::new(world));
+        let mut service = Service::new(self.board.clone(), PaperMachine::new(&shared), storage);
+        service.remove(self.removed);
+        let frozen = service.freeze();
+        let mut world = shared.borrow().clone();
+        (world.trouble, world.reached) = (Trouble::None, BTreeSet::new());
+        self.seal(Point { frozen, world, broken: None, fingerprint: 0 })
+    }
+
     /// Whoever owns a processor can give it back, whatever has happened before, once the hardware obeys.
     fn has_a_way_home(&self, point: &Point) -> bool {
-        const PATIENCE: usize = 40;
+        const REQUESTS: usize = 40;
         (0..self.world_size()).all(|processor| {
-            let Some(owner) = point.view(processor).owner else { return true };
-            let client = self.clients.iter().position(|client| *client == owner).expect("a client");
-            let way = [Ask::Stop, Ask::Release].into_iter().cycle().take(PATIENCE);
+            let view = point.view(processor);
+            if view.state == State::Offline {
+                return true;
+            }
+            // What is nobody's is given back by anybody whom the manifest lists.
+            let is_whose = |client: usize| match view.owner {
+                Some(owner) => self.clients[client] == owner,
+                None => self.allows(client, processor),
+            };
+            let client = (0..self.clients.len()).find(|client| is_whose(*client)).expect("a client");
+            let owner = self.clients[client];
+            let way = [Ask::Stop, Ask::Release].into_iter().cycle().take(REQUESTS);
             let home = |service: &mut PaperService<'_>, clients: &mut PaperClients<'_>| {
                 way.map(|ask| self.request(client, processor, ask).encode()).any(|registers| {
                     service.handle(owner, &registers, clients);
@@ -302,15 +333,22 @@ impl Model for Exploration {
         let mut storage = Box::new(Storage::new());
         let mut world = World::new(self.world_size());
         world.enforces = self.enforces;
-        if self.foreign {
-            for core in &mut world.cores {
-                (core.state, core.foreign) = (Observed::Running, true);
-            }
+        if !self.foreign {
+            return vec![self.boot(world, &mut storage)];
         }
-        let shared = Rc::new(RefCell::new(world.clone()));
-        let mut service = Service::new(self.board.clone(), PaperMachine::new(&shared), &mut storage);
-        service.remove(self.removed);
-        vec![self.seal(Point { frozen: service.freeze(), world, broken: None, fingerprint: 0 })]
+        for core in &mut world.cores {
+            (core.state, core.foreign, core.told_to_hold) = (Observed::Running, true, false);
+        }
+        if self.removed == Some(Guard::HoldBeforeLoad) {
+            // A service that does not look: it finds what is held, and that runs.
+            let mut point = self.boot(World::new(self.world_size()), &mut storage);
+            point.world = world;
+            return vec![self.seal(point)];
+        }
+        let troubles =
+            [Trouble::None, Trouble::SlowReset, Trouble::NoReset, Trouble::LyingReset, Trouble::Observe];
+        let boot = |trouble| self.boot(World { trouble, ..world.clone() }, &mut storage);
+        troubles.map(boot).into()
     }
 
     fn actions(&self, point: &Point, actions: &mut Vec<Action>) {
@@ -318,7 +356,7 @@ impl Model for Exploration {
             return;
         }
         let loads = self.images.iter().map(|image| Ask::Load(*image));
-        let others = [Ask::Start, Ask::Stop, Ask::Release, Ask::Table, Ask::Status];
+        let others = [Ask::Start, Ask::Stop, Ask::GracefulStop, Ask::Release, Ask::Table, Ask::Status];
         let asks: Vec<Ask> = loads.chain(others).collect();
         for processor in 0..self.world_size() {
             for client in 0..self.clients.len() {
@@ -345,6 +383,13 @@ impl Model for Exploration {
                 actions.push(Action::Tampers(processor));
             }
         }
+        for client in 0..self.clients.len() {
+            if self.clients[client].endpoint != 0 {
+                let all = [Trouble::None, Trouble::SlowReset, Trouble::NoReset, Trouble::LyingReset];
+                let number = if self.troubles { all.len() } else { 1 };
+                actions.extend(all[..number].iter().map(|trouble| Action::Leaves(client, *trouble)));
+            }
+        }
         if self.troubles {
             actions.push(Action::Waits);
         }
@@ -356,6 +401,13 @@ impl Model for Exploration {
         match action {
             Action::Asks(client, processor, ask, trouble) => {
                 answer = Some(self.ask(&mut after, client, processor, ask, trouble));
+            }
+            Action::Leaves(client, trouble) => {
+                let endpoint = self.clients[client].endpoint;
+                (after.frozen, after.world) = self.work(before, trouble, |service, clients| {
+                    service.forget(endpoint, clients);
+                    service.freeze()
+                });
             }
             Action::Crashes(processor) => {
                 after.world.cores[processor].state = Observed::Crashed(Crash::Unknown)

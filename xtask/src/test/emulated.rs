@@ -17,8 +17,7 @@ const LARGE: usize = 16 << 20;
 
 /// What the system tests need in the manifest: loads that count as idle soon, an endpoint that may load in one call, and a processor
 /// that not everybody may use.
-pub const PROPERTIES: &str =
-    "idle-claim-ms = <1000>; one-call-endpoints = <1>; processors { m4 { endpoints = <0 1 2>; }; };";
+pub const PROPERTIES: &str = "idle-claim-ms = <1000>; one-call-endpoints = <1>; processors { m33 { attach-endpoints = <3>; }; m4 { endpoints = <0 1 2>; }; };";
 
 /// How the lines begin that tell how far something is that is done very often.
 const ENDURANCE: &str = "soak ";

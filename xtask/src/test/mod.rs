@@ -178,6 +178,7 @@ pub fn run(options: &Options) -> Result<u8> {
     let workspace = Workspace::find()?;
     setup::ensure_components();
     let toolchain = setup::ensure()?;
+    setup::ensure_test_tools()?;
     let mut suite = Suite::new(workspace, toolchain, Firmware::Fixture, part);
     suite.seed = options.seed;
     suite.rounds = options.rounds;

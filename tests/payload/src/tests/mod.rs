@@ -16,6 +16,7 @@ mod fuzz;
 mod hostile;
 mod large;
 mod lifecycle;
+mod machines;
 mod measurements;
 mod preemption;
 mod processors;
@@ -47,6 +48,7 @@ const THEMES: &[&[Case]] = &[
     hostile::CASES,
     slices::CASES,
     claims::CASES,
+    machines::CASES,
     processors::CASES,
     large::CASES,
     firmware::CASES,
