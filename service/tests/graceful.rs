@@ -177,10 +177,12 @@ fn whoever_never_asks_again_leaves_it_running() {
     bench.refused(KERNEL, answer, Refusal::IsRunning);
     let answer = bench.stop_gracefully_once(VM, 10);
     bench.refused(VM, answer, Refusal::NotOwner);
-    succeeded(bench.ask_once(
-        KERNEL,
-        Request::Stop { processor: M33, mode: StopMode::Graceful { milliseconds: 10 } },
-    ));
+    succeeded(
+        bench.ask_once(
+            KERNEL,
+            Request::Stop { processor: M33, mode: StopMode::Graceful { milliseconds: 10 } },
+        ),
+    );
     assert_eq!(bench.state(), State::Stopped);
 }
 

@@ -72,7 +72,9 @@ fn is_the_same(was: &View, is: &View, before: &Point, after: &Point, index: usiz
         was.state == State::Running && is.state == State::Crashed && core_before.state != Observed::Running;
     let same_state = was.state == is.state || noticed;
     // A takeover that waits for the reset line is not the owner's business, but that of whoever takes over.
-    let same_pending = was.pending == is.pending || was.pending == Some(Pending::Load);
+    // With a crash there is nobody left to wait for.
+    let waited = noticed && was.pending == Some(Pending::GracefulStop);
+    let same_pending = was.pending == is.pending || was.pending == Some(Pending::Load) || waited;
     core_before == core_after && same_state && was.owner == is.owner && same_pending
 }
 

@@ -24,6 +24,7 @@ mod sharing;
 mod slices;
 mod soak;
 mod status;
+mod stop;
 mod vectors;
 
 use crate::context::Context;
@@ -49,6 +50,7 @@ const THEMES: &[&[Case]] = &[
     processors::CASES,
     large::CASES,
     firmware::CASES,
+    stop::CASES,
     events::CASES,
     preemption::CASES,
     contexts::CASES,
