@@ -19,6 +19,8 @@ pub enum Guard {
     SameImage,
     /// A processor is held in reset again whose start failed.
     UndoStart,
+    /// After a stop, private memory is open, or kept where nothing closes it, only if it may be read for a dump.
+    Dump,
     /// Each byte of client memory is read once.
     CopyOnce,
 }
