@@ -131,6 +131,7 @@ mod tests {
             default_boot_address: None,
             boot_security: BootSecurity::RunsNonSecure,
             endpoints: Vec::new(),
+            attach_endpoints: Vec::new(),
         }
     }
 

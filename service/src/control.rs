@@ -18,6 +18,7 @@ use remoteproc_refusal::Refusal;
 impl<M: Machine> Service<'_, M> {
     /// START_FW: the checks, then the reset line; repeated calls go on with the reset line only.
     pub(crate) fn start(&mut self, caller: Caller, index: usize) -> Outcome {
+        self.hand_over(index, caller)?;
         if self.admit(index, caller, Ask::Start)? == Verdict::AlreadySo {
             // A stop may have failed halfway: that it runs is said only if the hardware says so.
             self.driver(index)?.observe().map_err(|_| Refusal::HardwareFailed)?;
@@ -38,8 +39,9 @@ impl<M: Machine> Service<'_, M> {
         let boot = Boot { address, secure: firmware.secure };
         let counter = firmware.security_counter;
         if !started_before {
-            if counter
-                < self.driver(index)?.security_counter().map_err(|_| Refusal::CounterWriteFailed)?.value
+            if self.guarded(Guard::SecurityCounter)
+                && counter
+                    < self.driver(index)?.security_counter().map_err(|_| Refusal::CounterWriteFailed)?.value
             {
                 return Err(Refusal::CounterTooLow.into());
             }
@@ -69,12 +71,43 @@ impl<M: Machine> Service<'_, M> {
         success()
     }
 
+    /// A client that the manifest lists for it becomes the owner of a processor that runs, once for each start.
+    fn hand_over(&mut self, index: usize, caller: Caller) -> Result<(), Refused> {
+        let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
+        let name = processor.name;
+        if !processor.is_for(caller.endpoint) || !processor.attach_endpoints.contains(&caller.endpoint) {
+            return Ok(());
+        }
+        self.look_for_crash(index)?;
+        let slot = self.slot(index)?;
+        if let Some(before) = slot.owner.filter(|owner| *owner != caller)
+            && (slot.state(), slot.pending(), slot.handed_over) == (State::Running, None, false)
+        {
+            slot.handed_over = true;
+            slot.belongs_to(caller);
+            log::warn!(
+                "{name}: handed over, from {:#06x} ({:?}) to {:#06x} ({:?})",
+                before.endpoint,
+                before.door,
+                caller.endpoint,
+                caller.door
+            );
+        }
+        Ok(())
+    }
+
     /// STOP_FW: asks the firmware first, if that is wanted, then the reset line.
     pub(crate) fn stop(&mut self, caller: Caller, index: usize, mode: StopMode) -> Outcome {
         if self.admit(index, caller, Ask::Stop)? == Verdict::AlreadySo {
             // A check before a start, if one was under way, begins anew.
             self.slot(index)?.check = None;
             return success();
+        }
+        if self.slot(index)?.is_nobodys() {
+            return match self.hold_for_nobody(index)? {
+                Progress::Pending => in_progress(),
+                Progress::Done => success(),
+            };
         }
         let slot = self.slot(index)?;
         if slot.pending() == Some(Pending::Start) {
@@ -187,6 +220,12 @@ impl<M: Machine> Service<'_, M> {
         if self.admit(index, caller, Ask::Release)? == Verdict::AlreadySo {
             return success();
         }
+        if self.slot(index)?.is_nobodys() {
+            return match self.clear_for_nobody(index)? {
+                Progress::Pending => in_progress(),
+                Progress::Done => success(),
+            };
+        }
         if self.slot(index)?.wipe.is_none() {
             let progress = self.driver(index)?.hold();
             match self.follow(index, Pending::Release, progress)? {
@@ -217,13 +256,16 @@ impl<M: Machine> Service<'_, M> {
             self.slot(index)?.happened(Event::Wiped);
             return Ok(Progress::Done);
         }
+        let again = self.guarded(Guard::WipeAgain);
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
         let wipe = slot.wipe.get_or_insert_default();
         let Some(wiped) = wipe.go_on(&mut self.machine, index, processor, budget) else {
             return Ok(Progress::Pending);
         };
-        slot.happened(if wiped.is_ok() { Event::Wiped } else { Event::WipeFailed });
+        if wiped.is_ok() || again {
+            slot.happened(if wiped.is_ok() { Event::Wiped } else { Event::WipeFailed });
+        }
         wiped.map_err(Into::into).map(|()| Progress::Done)
     }
 

@@ -20,6 +20,7 @@ pub(crate) struct Binding {
 impl<M: Machine> Service<'_, M> {
     /// BIND_EVENTS: from now on this processor's events are signaled to its owner by this notification, and by no other.
     pub(crate) fn bind_events(&mut self, caller: Caller, index: usize, notification: u64) -> Outcome {
+        self.check_endpoint(index, caller)?;
         let notification = u8::try_from(notification)
             .ok()
             .filter(|id| u64::from(*id) <= LAST_NOTIFICATION)

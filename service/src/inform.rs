@@ -56,6 +56,8 @@ impl<M: Machine> Service<'_, M> {
 
     /// GET_STATUS.
     pub(crate) fn status(&mut self, index: usize) -> Outcome {
+        // Of a processor without a driver nobody knows what it does.
+        self.driver(index)?;
         self.look_for_crash(index)?;
         let slot = self.slot(index)?;
         let owner = slot.owner.map(|owner| Owner {
@@ -103,8 +105,8 @@ const fn wire_operation(pending: Pending) -> Operation {
         Pending::Load => Operation::HoldForLoad,
         Pending::Start => Operation::Start,
         Pending::GracefulStop => Operation::GracefulStop,
-        Pending::Stop => Operation::Stop,
+        Pending::Stop | Pending::Hold => Operation::Stop,
         Pending::Release => Operation::HoldForRelease,
-        Pending::Wipe => Operation::Wipe,
+        Pending::Wipe | Pending::Clear => Operation::Wipe,
     }
 }

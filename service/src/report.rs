@@ -5,6 +5,9 @@ use crate::result::Refused;
 use core::fmt;
 use remoteproc_image::reader::{Loaded, OwnTlvs, Segment, Signer};
 
+/// Most segments of an image that are logged: everybody waits while a line is printed.
+const MOST_SEGMENTS: usize = 8;
+
 /// A place in the container, for a log line.
 struct Place(Option<u64>);
 
@@ -56,7 +59,7 @@ pub(crate) fn loaded(
     loaded: &Loaded,
 ) {
     let name = processor.name;
-    for segment in segments {
+    for segment in segments.iter().take(MOST_SEGMENTS) {
         log::info!(
             "{name}: segment {:#010x} at {:#x}: {} bytes, {} in the file, {}",
             segment.device_address,
@@ -65,6 +68,9 @@ pub(crate) fn loaded(
             segment.file_size,
             Flags(segment.flags)
         );
+    }
+    if let Some(more) = segments.len().checked_sub(MOST_SEGMENTS).filter(|more| *more > 0) {
+        log::info!("{name}: and {more} more segments");
     }
     match loaded.resource_table {
         Some(table) => log::info!(

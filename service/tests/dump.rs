@@ -231,7 +231,7 @@ fn a_failed_start_leaves_nothing_to_read() {
 }
 
 /// The control: without the guard the plaintext stays, and is open.
-#[cfg(feature = "exploration")]
+#[cfg(feature = "control")]
 #[test]
 fn control_without_the_guard() {
     for isolates in [true, false] {

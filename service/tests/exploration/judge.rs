@@ -39,7 +39,7 @@ pub struct Step<'s> {
 /// Judges a step.
 pub fn step(model: &Exploration, step: &Step<'_>) -> Option<Broken> {
     let Step { action, before, after, answer } = step;
-    if let Some(how) = after.world.wrong {
+    if let Some(how) = after.world.wrong.filter(|_| model.looks_at(HARDWARE)) {
         return Some(Broken { property: HARDWARE, how });
     }
     let Action::Asks(client, processor, ask, _) = *action else { return None };
@@ -48,7 +48,8 @@ pub fn step(model: &Exploration, step: &Step<'_>) -> Option<Broken> {
         let caller = model.clients[client];
         let asks_about_it = index == processor;
         let foreign = was.owner.is_some_and(|owner| owner != caller);
-        if asks_about_it && (!foreign || may_take_over(&was, ask)) {
+        let may = model.allows(client, processor) && (!foreign || may_take_over(&was, ask));
+        if asks_about_it && may {
             continue;
         }
         if !is_the_same(&was, &is, before, after, index) {
@@ -62,7 +63,9 @@ pub fn step(model: &Exploration, step: &Step<'_>) -> Option<Broken> {
 
 /// A load that was idle for too long falls to another client, whose image's signature verifies.
 fn may_take_over(was: &View, ask: Ask) -> bool {
-    was.state == State::Loading && was.idle && matches!(ask, Ask::Load(image) if image != Image::Forged)
+    was.state == State::Loading
+        && was.idle
+        && matches!(ask, Ask::Load(image) if !matches!(image, Image::Forged | Image::Elsewhere))
 }
 
 /// Nothing of a processor has changed, but for a crash that was noticed.
@@ -100,7 +103,7 @@ fn wrong_answer(step: &Step<'_>, processor: usize, ask: Ask, answer: &Answer) ->
             (!runs && !ran).then_some("START_FW succeeds, and it does not run")
         }
         (Ask::Stop | Ask::GracefulStop, TeeResult::Success) => {
-            (core.state != Observed::Held).then_some("STOP_FW succeeds, and it is not held")
+            (core.state != Observed::Held && !core.foreign).then_some("STOP_FW succeeds, and it is not held")
         }
         (Ask::Release, TeeResult::Success) => {
             let done = after.state == State::Offline && after.owner.is_none() && core.is_clear();
@@ -133,7 +136,9 @@ pub fn state(point: &Point) -> Option<Broken> {
             State::Running if core.state == Observed::Held && !core.told_to_hold => {
                 Some("RUNNING, and it is held")
             }
-            State::Offline | State::Loading | State::Stopped if core.state != Observed::Held => {
+            State::Offline | State::Loading | State::Stopped
+                if core.state != Observed::Held && !core.foreign =>
+            {
                 Some("at rest, and it runs")
             }
             State::Loaded if core.state != Observed::Held && view.pending != Some(Pending::Start) => {

@@ -7,6 +7,7 @@ use remoteproc_image::provider::TrustedKey;
 use remoteproc_image::software::SoftwareHasher;
 use remoteproc_image::target::{Access, BootSecurity, Region};
 use remoteproc_image::write::{OwnedPublicKey, RsaKey};
+use remoteproc_service::client_memory::PhysicalRange;
 use remoteproc_service::configuration::{Board, Processor};
 use remoteproc_service::exploration::{Frozen, View};
 use remoteproc_service::hardware::{Crash, Observed};
@@ -100,8 +101,12 @@ pub struct Exploration {
     troubles: bool,
     /// A guard that is taken out.
     pub removed: Option<Guard>,
-    /// All signatures pass.
-    pub believes_all: bool,
+    /// The properties that are looked at, if not all.
+    pub only: Option<&'static [&'static str]>,
+    /// The hardware keeps others out of what is closed.
+    pub enforces: bool,
+    /// Processors run when the partition boots.
+    pub foreign: bool,
 }
 
 fn vector(name: &str) -> Vec<u8> {
@@ -136,6 +141,7 @@ fn board(processors: usize) -> Board<'static> {
         default_boot_address: None,
         boot_security: BootSecurity::RunsNonSecure,
         endpoints: heapless::Vec::new(),
+        attach_endpoints: heapless::Vec::new(),
     };
     Board {
         name: "paper",
@@ -159,8 +165,11 @@ impl Exploration {
         let key = RsaKey::from_pkcs8_der(&vector("rsa2048.pk8.der")).expect("a key");
         let mut shares = Shares::new();
         for (client, caller) in clients.iter().enumerate() {
-            for image in Image::ALL {
-                shares.insert(handle(client, image), (caller.endpoint, container(image, &key)));
+            for image in images {
+                let start = if *image == Image::Elsewhere { CODE.into() } else { NORMAL_MEMORY.start };
+                let range = PhysicalRange { start, size: 0x1000 };
+                let share = (caller.endpoint, container(*image, &key), range);
+                shares.insert(handle(client, *image), share);
             }
         }
         Self {
@@ -170,7 +179,9 @@ impl Exploration {
             images: images.to_vec(),
             troubles,
             removed: None,
-            believes_all: false,
+            only: None,
+            enforces: false,
+            foreign: false,
         }
     }
 
@@ -268,6 +279,24 @@ impl Exploration {
         })
     }
 
+    /// Tells whether a property is looked at.
+    pub fn looks_at(&self, property: &str) -> bool {
+        self.only.is_none_or(|only| only.contains(&property))
+    }
+
+    /// Only these endpoints may ask something of the processors.
+    pub fn listing(mut self, endpoints: &[u16]) -> Self {
+        for processor in &mut self.board.processors {
+            processor.endpoints = heapless::Vec::from_slice(endpoints).expect("a short list");
+        }
+        self
+    }
+
+    /// Tells whether a client may ask something of a processor.
+    pub fn allows(&self, client: usize, processor: usize) -> bool {
+        self.board.processors[processor].is_for(self.clients[client].endpoint)
+    }
+
     fn world_size(&self) -> usize {
         self.board.processors.len()
     }
@@ -280,7 +309,12 @@ impl Model for Exploration {
     fn init_states(&self) -> Vec<Point> {
         let mut storage = Box::new(Storage::new());
         let mut world = World::new(self.world_size());
-        world.believes_all = self.believes_all;
+        world.enforces = self.enforces;
+        if self.foreign {
+            for core in &mut world.cores {
+                (core.state, core.foreign) = (Observed::Running, true);
+            }
+        }
         let shared = Rc::new(RefCell::new(world.clone()));
         let mut service = Service::new(self.board.clone(), PaperMachine::new(&shared), &mut storage);
         service.remove(self.removed);
@@ -314,7 +348,8 @@ impl Model for Exploration {
             }
             // What is changed while the firmware is being released, nothing but hardware could find.
             let view = point.view(processor);
-            if matches!(view.state, State::Loading | State::Loaded) && core.under_way != Some(true) {
+            let open = !self.enforces && matches!(view.state, State::Loading | State::Loaded);
+            if open && core.under_way != Some(true) {
                 actions.push(Action::Tampers(processor));
             }
         }
@@ -344,7 +379,9 @@ impl Model for Exploration {
             Action::Waits => after.world.now += LONG,
         }
         let step = Step { action, before, after: &after, answer };
-        after.broken = judge::step(self, &step).or_else(|| judge::state(&after));
+        let counts = |broken: &Broken| self.looks_at(broken.property);
+        let by_step = judge::step(self, &step).filter(counts);
+        after.broken = by_step.or_else(|| judge::state(&after).filter(counts));
         Some(self.seal(after))
     }
 
@@ -356,7 +393,8 @@ impl Model for Exploration {
             Property::always(judge::ANSWER, |_, point: &Point| judge::holds(point, judge::ANSWER)),
             Property::always(judge::STATE, |_, point: &Point| judge::holds(point, judge::STATE)),
             Property::always(judge::HOME, |model: &Self, point: &Point| {
-                point.broken.is_some() || model.has_a_way_home(point)
+                let matters = point.broken.is_none() && model.looks_at(judge::HOME);
+                !matters || model.has_a_way_home(point)
             }),
         ]
     }
