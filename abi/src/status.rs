@@ -112,6 +112,8 @@ pub struct Owner {
 
 /// Bit of the owner value: there is an owner.
 const OWNED: u64 = 1 << 32;
+/// Bit of the same value: the processor's memory may be read for a dump.
+const READABLE: u64 = 1 << 33;
 
 /// What GET_INFO tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +210,8 @@ pub struct Status {
     pub fault: Fault,
     /// The security counter; 0 where there is none.
     pub security_counter: u64,
+    /// It is stopped, and all of its memory may be read for a dump.
+    pub readable: bool,
 }
 
 impl Status {
@@ -218,6 +222,7 @@ impl Status {
         let owner = self.owner.map_or(0, |Owner { endpoint, door }| {
             OWNED | u64::from(u8::from(door)) << 16 | u64::from(endpoint)
         });
+        let owner = owner | if self.readable { READABLE } else { 0 };
         let fault = u32::from(self.fault).into();
         Answer::with(TeeResult::Success, [state, owner, fault, self.security_counter])
     }
@@ -228,6 +233,7 @@ impl Status {
         let [states, owner, fault, security_counter] = answer.values;
         let [state, operation] = u16::try_from(states).ok()?.to_le_bytes();
         let operation = if operation == 0 { None } else { Some(operation.try_into().ok()?) };
+        let readable = owner & READABLE != 0;
         let owner = if owner & OWNED == 0 {
             None
         } else {
@@ -235,7 +241,7 @@ impl Status {
             Some(Owner { endpoint: (owner & 0xFFFF) as u16, door })
         };
         let fault = u32::try_from(fault).ok()?.try_into().ok()?;
-        Some(Self { state: state.try_into().ok()?, operation, owner, fault, security_counter })
+        Some(Self { state: state.try_into().ok()?, operation, owner, fault, security_counter, readable })
     }
 }
 
@@ -275,6 +281,7 @@ mod tests {
             owner: Some(Owner { endpoint: 3, door: OwnerDoor::TsRpc }),
             fault: Fault::Unknown,
             security_counter: 0,
+            readable: false,
         };
         assert_eq!(status.answer().encode(), [0, 0x0304, 0x1_0001_0003, 1, 0]);
         assert_eq!(Status::of(&status.answer()), Some(status));
@@ -286,6 +293,15 @@ mod tests {
         };
         assert_eq!(asked.answer().encode(), [0, 0x0603, 0x1_0001_0003, 0, 0]);
         assert_eq!(Status::of(&asked.answer()), Some(asked));
+        let dump = Status {
+            state: ProcessorState::Stopped,
+            operation: None,
+            fault: Fault::None,
+            readable: true,
+            ..status
+        };
+        assert_eq!(dump.answer().encode(), [0, 5, 0x3_0001_0003, 0, 0]);
+        assert_eq!(Status::of(&dump.answer()), Some(dump));
         let faults = [Fault::Reset, Fault::Watchdog, Fault::HardFault, Fault::Lockup, Fault::Gone];
         for (number, fault) in (2..).zip(faults) {
             let status = Status { fault, ..status };
@@ -298,6 +314,7 @@ mod tests {
             owner: None,
             fault: Fault::None,
             security_counter: 0,
+            readable: false,
         };
         assert_eq!(free.answer().encode(), [0; 5]);
         assert_eq!(Status::of(&free.answer()), Some(free));

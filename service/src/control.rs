@@ -5,6 +5,7 @@ use crate::guards::Guard;
 use crate::hardware::{Boot, DriverError, DriverProgress, GRACEFUL_LIMIT_MS, Machine, RemoteMemory};
 use crate::lifecycle::{Ask, Event, Pending, State, Verdict};
 use crate::processor::{Slot, Wait};
+use crate::regions::{self, Cursor};
 use crate::result::Refused;
 use crate::seal::Check;
 use crate::service::{Outcome, Service, in_progress, success};
@@ -118,16 +119,67 @@ impl<M: Machine> Service<'_, M> {
         {
             return in_progress();
         }
-        let progress = self.driver(index)?.hold();
-        match self.follow(index, Pending::Stop, progress)? {
-            Followed::Done => {
-                self.slot(index)?.happened(Event::Held);
+        if self.slot(index)?.purge.is_none() {
+            let progress = self.driver(index)?.hold();
+            match self.follow(index, Pending::Stop, progress)? {
+                Followed::Done => {}
+                Followed::Pending => return in_progress(),
+                Followed::Failed => return Err(Refusal::HardwareFailed.into()),
             }
-            Followed::Pending => return in_progress(),
-            Followed::Failed => return Err(Refusal::HardwareFailed.into()),
         }
+        if self.must_clear(index)? {
+            if self.purge(index, &mut Budget::new())? == Progress::Pending {
+                return in_progress();
+            }
+            self.slot(index)?.happened(Event::Held);
+            log::info!("{}: stopped, private memory cleared", self.processor(index)?.name);
+            return success();
+        }
+        let readable = self.may_be_dumped(index)? && self.open_for_dump(index)?;
+        let slot = self.slot(index)?;
+        slot.happened(Event::Held);
+        slot.readable = readable;
         log::info!("{}: stopped, memory kept", self.processor(index)?.name);
         success()
+    }
+
+    /// Tells whether what a processor has left in its private memory may be read.
+    fn may_be_dumped(&mut self, index: usize) -> Result<bool, Refused> {
+        let guarded = self.guarded(Guard::Dump);
+        Ok(!guarded || self.slot(index)?.firmware.as_ref().is_some_and(|firmware| firmware.dump_allowed))
+    }
+
+    /// Tells whether private memory has to be cleared when the processor is held: it must not be read, and nothing closes it.
+    fn must_clear(&mut self, index: usize) -> Result<bool, Refused> {
+        Ok(!self.may_be_dumped(index)? && !self.driver(index)?.enforces_isolation())
+    }
+
+    /// Opens private memory for a dump. If that fails the stop stands, and the memory counts as closed.
+    fn open_for_dump(&mut self, index: usize) -> Result<bool, Refused> {
+        let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
+        let opened = regions::open_for_dump(&mut self.machine, index, processor);
+        if opened.is_err() {
+            log::error!("{}: memory could not be opened for a dump", processor.name);
+        }
+        Ok(opened.is_ok())
+    }
+
+    /// Goes on clearing the private memory of a processor that is held. If that fails the stop has failed, and may be repeated.
+    fn purge(&mut self, index: usize, budget: &mut Budget) -> Result<Progress, Refused> {
+        let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
+        let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
+        let at = match &mut slot.purge {
+            Some(at) => at,
+            none => {
+                regions::close_private(&mut self.machine, index, processor)?;
+                none.insert(Cursor::default())
+            }
+        };
+        let cleared = regions::clear_private(&mut self.machine, processor, at, budget);
+        if cleared.is_err() {
+            slot.purge = None;
+        }
+        Ok(cleared?)
     }
 
     /// Asks the firmware to stop by itself. Tells whether to wait for it; if not, the processor is to be held: the firmware is ready,
@@ -135,10 +187,10 @@ impl<M: Machine> Service<'_, M> {
     fn waits_for_firmware(&mut self, index: usize, milliseconds: u64) -> Result<bool, Refused> {
         let now = self.machine.milliseconds();
         let slot = self.slot(index)?;
-        let since = match slot.wait {
-            None => now,
-            Some(Wait { pending: Pending::GracefulStop, since }) => since,
-            Some(_) => return Ok(false),
+        let since = match (slot.pending(), slot.wait) {
+            (None, _) => now,
+            (Some(Pending::GracefulStop), Some(wait)) => wait.since,
+            _ => return Ok(false),
         };
         let limit = milliseconds.min(GRACEFUL_LIMIT_MS);
         let runs = slot.state() == State::Running;
@@ -269,6 +321,8 @@ impl<M: Machine> Service<'_, M> {
     /// Holds a processor again whose start failed.
     fn undo_start(&mut self, index: usize, refusal: Refusal) -> Result<Refusal, Refused> {
         let held = !self.guarded(Guard::UndoStart) || self.driver(index)?.hold() == Ok(DriverProgress::Done);
+        // What it has left is cleared by a stop, and no state but CRASHED needs one.
+        let held = held && !self.must_clear(index)?;
         self.slot(index)?.happened(if held { Event::StartUndone } else { Event::StartLost });
         Ok(refusal)
     }

@@ -170,6 +170,7 @@ impl<H: Hasher> Frozen<H> {
     pub fn fingerprint<F: Fingerprint>(&self, now: u64, idle_limit: u64, into: &mut F) {
         let idle = |touched: u64| now.saturating_sub(touched) > idle_limit;
         for slot in &self.slots {
+            (slot.purge, slot.readable).hash(into);
             (
                 slot.state(),
                 slot.owner,
@@ -186,11 +187,18 @@ impl<H: Hasher> Frozen<H> {
             slot.is_idle_claim(now, idle_limit).hash(into);
             let Slot { firmware, check, .. } = slot;
             if let Some(firmware) = firmware {
-                let Firmware { identity, boot_address, secure, resource_table, security_counter, seal } =
-                    firmware;
+                let Firmware {
+                    identity,
+                    boot_address,
+                    secure,
+                    resource_table,
+                    security_counter,
+                    dump_allowed,
+                    seal,
+                } = firmware;
                 let table =
                     resource_table.map(|table| (table.device_address, table.physical_address, table.size));
-                (identity, boot_address, secure, table, security_counter, seal).hash(into);
+                (identity, boot_address, secure, table, security_counter, dump_allowed, seal).hash(into);
             }
             check.as_ref().map(|check| (Check::place(check), idle(check.touched))).hash(into);
         }

@@ -43,11 +43,13 @@ pub enum Guard {
     WipeAgain = 16,
     /// What a virtual machine that is gone had owned is held and cleared.
     OwnerGone = 17,
+    /// After a stop, private memory is open, or kept where nothing closes it, only if it may be read for a dump.
+    Dump = 18,
 }
 
 impl Guard {
     /// Every value.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Owner,
         Self::Wipe,
         Self::Seal,
@@ -65,6 +67,7 @@ impl Guard {
         Self::SecurityCounter,
         Self::WipeAgain,
         Self::OwnerGone,
+        Self::Dump,
     ];
 }
 

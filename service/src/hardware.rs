@@ -63,6 +63,8 @@ pub enum Isolation {
     Loading,
     /// The remote processor, and for shared regions the normal world.
     Running,
+    /// The normal world may read it: what is left of a processor that is held.
+    Dump,
 }
 
 /// What a platform keeps against firmware that is older than what has run.

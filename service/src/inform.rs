@@ -73,7 +73,8 @@ impl<M: Machine> Service<'_, M> {
         let state = wire_state(slot.state());
         let counter = self.machine.driver(index).and_then(|driver| driver.security_counter().ok());
         let security_counter = counter.map_or(0, |counter| counter.value.into());
-        Ok(Status { state, operation, owner, fault, security_counter }.answer())
+        let readable = self.slot(index)?.readable;
+        Ok(Status { state, operation, owner, fault, security_counter, readable }.answer())
     }
 }
 

@@ -110,7 +110,7 @@ pub enum Event {
     Started,
     /// A start failed; the processor is held again, but may have run.
     StartUndone,
-    /// A start failed, and the hardware does not confirm that the processor is held.
+    /// A start failed, and the hardware does not confirm that the processor is held, or a stop has to clear its memory.
     StartLost,
     /// The hardware says that the processor does not run any more.
     CrashSeen,

@@ -3,7 +3,7 @@ use crate::clients::Caller;
 use crate::events::Binding;
 use crate::hardware::Crash;
 use crate::lifecycle::{Event, Input, Pending, State, Verdict, transition};
-use crate::regions::Wipe;
+use crate::regions::{Cursor, Wipe};
 use crate::result::Refused;
 use crate::seal::{Check, Seal};
 use remoteproc_image::provider::Hasher;
@@ -22,6 +22,8 @@ pub(crate) struct Firmware {
     pub resource_table: Option<ResourceTable>,
     /// The image's security counter: the platform's is raised to it once the processor runs.
     pub security_counter: u32,
+    /// After a stop, its private memory may be read for a dump.
+    pub dump_allowed: bool,
     /// What the private segments have to hash to, where the hardware does not keep others out of them.
     pub seal: Option<Seal>,
 }
@@ -43,6 +45,10 @@ pub(crate) struct Slot<H: Hasher> {
     pub firmware: Option<Firmware>,
     /// Its memory is being cleared, to be given back.
     pub wipe: Option<Wipe>,
+    /// Its private memory is being cleared as a part of a stop: it is held, and nothing else keeps others from reading.
+    pub purge: Option<Cursor>,
+    /// All of its memory may be read for a dump.
+    pub readable: bool,
     /// Why, if a start is what it was found out by: the answer to that start, once the memory is clear.
     pub start_refused: Option<Refused>,
     /// The check before a start, under way.
@@ -65,6 +71,8 @@ impl<H: Hasher> Slot<H> {
             owner: None,
             firmware: None,
             wipe: None,
+            purge: None,
+            readable: false,
             start_refused: None,
             check: None,
             touched: 0,
@@ -88,7 +96,8 @@ impl<H: Hasher> Slot<H> {
             return Some(if self.wipe.is_some() { Pending::Clear } else { Pending::Hold });
         }
         let wipe = self.wipe.is_some().then_some(Pending::Wipe);
-        self.wait.map(|wait| wait.pending).or(wipe)
+        let purge = self.purge.is_some().then_some(Pending::Stop);
+        self.wait.map(|wait| wait.pending).or(wipe).or(purge)
     }
 
     /// Puts the processor into the state that the table gives. What belongs to the old state goes with it. False: this can't happen
@@ -101,6 +110,8 @@ impl<H: Hasher> Slot<H> {
         self.state = state;
         self.wait = None;
         self.wipe = None;
+        self.purge = None;
+        self.readable = false;
         self.check = None;
         self.crash = Crash::Unknown;
         match event {
@@ -131,6 +142,7 @@ impl<H: Hasher> Slot<H> {
     /// From now on the memory is being cleared.
     pub fn begin_wipe(&mut self, start_refused: Option<Refused>) {
         self.wipe = Some(Wipe::default());
+        self.readable = false;
         self.start_refused = start_refused;
         self.check = None;
     }
@@ -191,6 +203,7 @@ mod tests {
                     boot_address: None,
                     secure: false,
                     resource_table: None,
+                    dump_allowed: true,
                     security_counter: 0,
                     seal: None,
                 });

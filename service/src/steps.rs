@@ -302,6 +302,7 @@ impl<M: Machine> Service<'_, M> {
         };
         regions::open(&mut self.machine, index, processor)?;
         report::loaded(processor, caller, total, reader.segments(), &loaded);
+        report::signed(processor, reader.own_tlvs());
         let identity = reader.identity(self.machine.crypto());
         let signed = reader.signed_metadata(self.machine.crypto());
         let security_counter = loaded.security_counter;
@@ -315,6 +316,7 @@ impl<M: Machine> Service<'_, M> {
             secure: loaded.secure,
             resource_table: loaded.resource_table,
             security_counter: loaded.security_counter,
+            dump_allowed: loaded.coredump_allowed,
             seal,
         });
         self.counters.loads = self.counters.loads.saturating_add(1);

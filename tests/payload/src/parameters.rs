@@ -19,6 +19,7 @@
 //! | large | test | this project's own firmware in a file of 16 MiB, of which 10 MiB are loaded |
 //! | firmware | test | this project's own firmware for the Cortex-M33 |
 //! | firmware-m4 | test | the same for the Cortex-M4 |
+//! | firmware-secret, firmware-dump | test | the same for the Cortex-M33, encrypted; the second may be read for a dump |
 //! | counter-4, counter-5, counter-9 | test | the same, signed with this security counter |
 //! | contexts | test | number of execution contexts in the manifest |
 //! | spmc | test | `prebuilt`: the SPMC is not the test bench's, so tests that need its controls are skipped |

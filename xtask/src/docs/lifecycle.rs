@@ -61,7 +61,9 @@ const fn happening(event: Event) -> &'static str {
         Event::WipeFailed => "its memory could not be cleared",
         Event::Started => "the hardware has released it from reset",
         Event::StartUndone => "a start has failed, and it is held again",
-        Event::StartLost => "a start has failed, and the hardware does not say that it is held",
+        Event::StartLost => {
+            "a start has failed, and the hardware does not say that it is held, or a stop has to clear its memory"
+        }
         Event::CrashSeen => "the hardware says that it does not run any more",
         Event::Held => "the hardware holds it",
         Event::OwnerGone => "its owner is gone: it is nobody's from now on",

@@ -4,7 +4,9 @@
 //! Two guards have no case here: nothing in this machine closes memory (`Close`), and its memory can always be cleared (`WipeAgain`).
 //! The exploration on the host has a control for them (`service/tests/exploration`).
 use super::Suite;
-use super::emulated::{PROPERTIES, SAMPLE, SECOND, key, place, run_images, vectors_directory};
+use super::emulated::{
+    PROPERTIES, SAMPLE, SECOND, key, place, place_encrypted, run_images, vectors_directory,
+};
 use crate::firmware;
 use crate::machine::Clock;
 use crate::manifest::Key;
@@ -20,7 +22,7 @@ const FORGED: (&str, &str) = ("negative/n09-sig-flip.sig", "before:SIGNATURE_INV
 const CHANGED: (&str, &str) = ("negative/n10-segbyte.sig", "after:SEGMENT_HASH_MISMATCH");
 
 /// In one machine.
-const CONTROLS: [Control; 22] = [
+const CONTROLS: [Control; 23] = [
     ("owner", 1, "claims::commands_are_the_owners", "expecting NOT_OWNER"),
     ("wipe-at-release", 2, "lifecycle::load_and_release", "not 0x00 throughout"),
     ("wipe-after-a-failure", 2, "vectors::negative/n10-segbyte.sig", "not 0x00 throughout"),
@@ -47,6 +49,7 @@ const CONTROLS: [Control; 22] = [
     ("range-check-of-ends", 11, "addresses::straddling_ranges", "RANGE_OVERLAPS_PROCESSOR"),
     ("range-check-of-the-attribute", 11, "addresses::secure_attribute", "RANGE_NOT_NORMAL_WORLD"),
     ("hold-before-a-load", 13, "firmware::is_held_before_it_is_loaded", "the remote core's state"),
+    ("dump", 18, "dump::secret_firmware_leaves_nothing", "whether memory may be read"),
     ("endpoint-list", 14, "processors::only_listed_endpoints_may_ask", "expecting ENDPOINT_NOT_ALLOWED"),
 ];
 
@@ -68,6 +71,7 @@ pub fn run_all(suite: &mut Suite) -> Result<()> {
     place(&mut parameters, "sample", SAMPLE.0, vectors.join(SAMPLE.0), "")?;
     place(&mut parameters, "second", SECOND.0, vectors.join(SECOND.0), "")?;
     place(&mut parameters, "firmware", "remote-core-firmware.sig", firmware.clone(), "")?;
+    place_encrypted(&mut parameters, suite, &images.remote_firmware)?;
     let own_m4 = sign::own_firmware_m4(&suite.workspace, &images.remote_firmware_m4)?;
     place(&mut parameters, "firmware-m4", "remote-core-firmware-m4.sig", own_m4, "")?;
     let large = sign::large_firmware(&suite.workspace, &images.remote_firmware)?;

@@ -7,6 +7,7 @@ mod controls;
 mod counters;
 mod discovery;
 mod door_t;
+mod dump;
 mod events;
 mod families;
 mod faults;
@@ -26,6 +27,7 @@ mod sharing;
 mod slices;
 mod soak;
 mod status;
+mod stop;
 mod vectors;
 
 use crate::context::Context;
@@ -52,6 +54,8 @@ const THEMES: &[&[Case]] = &[
     processors::CASES,
     large::CASES,
     firmware::CASES,
+    stop::CASES,
+    dump::CASES,
     events::CASES,
     preemption::CASES,
     contexts::CASES,
