@@ -118,13 +118,27 @@ pub fn run_on<R>(processor: usize, work: impl FnOnce() -> R) -> R {
 }
 
 fn run_at<F: FnOnce() -> R, R>(processor: usize, place: &mut (Option<F>, Option<R>)) {
+    begin_at(processor, place);
+    wait_for(processor);
+}
+
+/// The caller waits for the CPU before it looks at the place, or leaves it.
+fn begin_at<F: FnOnce() -> R, R>(processor: usize, place: &mut (Option<F>, Option<R>)) {
     extern "C" fn run<F: FnOnce() -> R, R>(place: u64) {
-        // SAFETY: `run_at` waits, and meanwhile this CPU alone uses what it points to.
+        // SAFETY: who called `begin_at` waits, and meanwhile this CPU alone uses what it points to.
         let place = unsafe { &mut *(place as *mut (Option<F>, Option<R>)) };
         place.1 = place.0.take().map(|work| work());
     }
     give(processor, run::<F, R>, core::ptr::from_mut(place) as u64);
+}
+
+/// Has a CPU do something once while this one does something else.
+pub fn alongside<T, R>(processor: usize, there: impl FnOnce() -> T, here: impl FnOnce() -> R) -> (T, R) {
+    let mut place = (Some(there), None);
+    begin_at(processor, &mut place);
+    let result = here();
     wait_for(processor);
+    (place.1.expect("the CPU is done"), result)
 }
 
 /// One request again and again, and what became of it.
@@ -239,7 +253,7 @@ extern "C" fn processor_main(processor: usize) -> ! {
     loop {
         let work = desk.work.load(Ordering::Acquire);
         if work == 0 {
-            core::hint::spin_loop();
+            machine::give_way();
             continue;
         }
         // SAFETY: `give` has stored such a function, whole, after its argument.

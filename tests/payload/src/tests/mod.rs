@@ -25,6 +25,7 @@ mod slices;
 mod soak;
 mod status;
 mod vectors;
+mod waits;
 
 use crate::context::Context;
 use crate::framework::{self, Case};
@@ -63,6 +64,7 @@ const SPECIAL: &[(&str, &[Case])] = &[
     ("faults", faults::CASES),
     ("hostile", hostile::CONTROL),
     ("soak", soak::CASES),
+    ("waits", waits::CASES),
 ];
 
 /// Runs what the parameters choose and prints the end line.
