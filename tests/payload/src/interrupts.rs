@@ -37,7 +37,8 @@ macro_rules! write {
 /// Has this CPU's timer come to its time after so many ticks, without an interrupt: an emulator that runs its CPUs in turn gives
 /// each an equal part of what is left until then.
 pub fn come_to_time_after(ticks: u64) {
-    write!("cnthp_cval_el2", read!("cntpct_el0").wrapping_add(ticks));
+    let now = read!("cntpct_el0");
+    write!("cnthp_cval_el2", now.wrapping_add(ticks));
     write!("cnthp_ctl_el2", ENABLE);
 }
 
