@@ -34,14 +34,6 @@ macro_rules! write {
     };
 }
 
-/// Has this CPU's timer come to its time after so many ticks, without an interrupt: an emulator that runs its CPUs in turn gives
-/// each an equal part of what is left until then.
-pub fn come_to_time_after(ticks: u64) {
-    let now = read!("cntpct_el0");
-    write!("cnthp_cval_el2", now.wrapping_add(ticks));
-    write!("cnthp_ctl_el2", ENABLE);
-}
-
 /// Delays from a request to its interrupt: `first`, then one `step` more each time, up to `last` and from `first` again, in ticks of
 /// the system counter.
 #[derive(Clone, Copy)]
@@ -95,6 +87,17 @@ impl Storm {
         if self.next > self.delays.last {
             self.next = self.delays.first + self.next % self.delays.step;
         }
+    }
+
+    /// Has this CPU sleep for so many ticks.
+    pub fn sleep(&mut self, ticks: u64) {
+        let now = read!("cntpct_el0");
+        write!("cnthp_cval_el2", now.wrapping_add(ticks));
+        write!("cnthp_ctl_el2", ENABLE);
+        while read!("cnthp_ctl_el2") & TIME_HAS_COME == 0 {
+            aarch64_cpu::asm::wfi();
+        }
+        write!("cnthp_ctl_el2", 0_u64);
     }
 
     /// After a request was answered.

@@ -56,14 +56,8 @@ pub fn frequency() -> u64 {
 pub fn wait_microseconds(microseconds: u64) {
     let start = Moment::now();
     while start.elapsed_microseconds() < microseconds {
-        give_way();
+        core::hint::spin_loop();
     }
-}
-
-/// Says that there is nothing to do. An emulator that runs its CPUs in turn goes on with the next one.
-pub fn give_way() {
-    // SAFETY: a hint, which changes no register and no memory.
-    unsafe { core::arch::asm!("yield", options(nomem, nostack, preserves_flags)) };
 }
 
 /// Waits until `condition` holds; false if it does not within the time.

@@ -118,27 +118,40 @@ pub fn run_on<R>(processor: usize, work: impl FnOnce() -> R) -> R {
 }
 
 fn run_at<F: FnOnce() -> R, R>(processor: usize, place: &mut (Option<F>, Option<R>)) {
-    begin_at(processor, place);
-    wait_for(processor);
-}
-
-/// The caller waits for the CPU before it looks at the place, or leaves it.
-fn begin_at<F: FnOnce() -> R, R>(processor: usize, place: &mut (Option<F>, Option<R>)) {
     extern "C" fn run<F: FnOnce() -> R, R>(place: u64) {
-        // SAFETY: who called `begin_at` waits, and meanwhile this CPU alone uses what it points to.
+        // SAFETY: `run_at` waits, and meanwhile this CPU alone uses what it points to.
         let place = unsafe { &mut *(place as *mut (Option<F>, Option<R>)) };
         place.1 = place.0.take().map(|work| work());
     }
     give(processor, run::<F, R>, core::ptr::from_mut(place) as u64);
+    wait_for(processor);
 }
 
-/// Has a CPU do something once while this one does something else.
-pub fn alongside<T, R>(processor: usize, there: impl FnOnce() -> T, here: impl FnOnce() -> R) -> (T, R) {
-    let mut place = (Some(there), None);
-    begin_at(processor, &mut place);
-    let result = here();
-    wait_for(processor);
-    (place.1.expect("the CPU is done"), result)
+/// Switches a CPU on for one piece of work, behind which it goes off by itself, so that it does nothing else. `rest` is what this
+/// CPU does again and again meanwhile.
+pub fn visit<R>(processor: usize, work: impl FnOnce() -> R, mut rest: impl FnMut()) -> Outcome<R> {
+    extern "C" fn run<F: FnOnce() -> R, R>(place: u64) {
+        // SAFETY: `visit` waits until this CPU is off, and meanwhile this CPU alone uses what it points to.
+        let place = unsafe { &mut *(place as *mut (Option<F>, Option<R>)) };
+        place.1 = place.0.take().map(|work| work());
+        let result = psci(CPU_OFF, &[]);
+        panic!("CPU_OFF comes back with {result}");
+    }
+    fn give_to<F: FnOnce() -> R, R>(processor: usize, place: &mut (Option<F>, Option<R>)) {
+        give(processor, run::<F, R>, core::ptr::from_mut(place) as u64);
+    }
+    let mut place = (Some(work), None);
+    give_to(processor, &mut place);
+    let argument = processor as u64;
+    expect_eq!(psci(CPU_ON, &[argument, entry(), argument]), 0, "the result of CPU_ON");
+    let off = machine::wait_until(WITHIN, || {
+        rest();
+        state(processor) == OFF
+    });
+    // What it works on is this function's.
+    assert!(off, "CPU {processor} does not go off");
+    DESKS[processor].work.store(0, Ordering::Release);
+    place.1.ok_or_else(|| failure!("CPU {processor} has done nothing"))
 }
 
 /// One request again and again, and what became of it.
@@ -253,7 +266,7 @@ extern "C" fn processor_main(processor: usize) -> ! {
     loop {
         let work = desk.work.load(Ordering::Acquire);
         if work == 0 {
-            machine::give_way();
+            core::hint::spin_loop();
             continue;
         }
         // SAFETY: `give` has stored such a function, whole, after its argument.

@@ -1,19 +1,20 @@
-//! How long a client waits for its STOP_FW while another one loads 10 MiB from another CPU, in guest instructions: once at each
-//! request of the load. The emulator has two CPUs and runs them in turn (docs/measurements.md says what follows from that).
+//! How long a client waits for its STOP_FW while another one loads 10 MiB from another CPU, in guest instructions, at each request
+//! of the load. The order of events is laid down here, the worst one (docs/measurements.md): the second client comes when the first
+//! one's request has just begun, is told BUSY, and comes again when the first one has asked anew.
 //!
 //! The processor that is stopped is a control page that this program answers at once, so that nothing but the partition is waited
 //! for. Prints `info wait NAME VALUE` for each figure; the host judges them.
-use super::contexts::{expected, parties};
+use super::contexts::{expected, parties, preempting};
 use crate::context::Context;
 use crate::framework::Outcome;
-use crate::interrupts::come_to_time_after;
+use crate::interrupts::{Delays, Storm};
 use crate::parameters::File;
-use crate::processors::{alongside, switch_all_off, switch_on};
+use crate::processors::visit;
 use crate::{expect, expect_eq, failure, machine, memory, say};
-use core::sync::atomic::{AtomicBool, Ordering};
+use heapless::Vec;
 use remoteproc_abi::door_d::{LoadArguments, Request, StopMode};
 use remoteproc_abi::result::TeeResult;
-use remoteproc_shim::ffa::Registers;
+use remoteproc_shim::ffa::{Registers, Status};
 
 crate::cases! { "waits":
     stop_at_each_request_of_a_load
@@ -35,33 +36,22 @@ const STATE: u64 = 0x18;
 const RESULT: u64 = 0x1c;
 
 const REQUEST_64: u32 = 0xC400_006F;
-const RESPONSE_64: u64 = 0xC400_0070;
-const FFA_ERROR: u64 = 0x8400_0060;
-/// FFA_ERROR's BUSY.
-const FFA_BUSY: i32 = -5;
+const RESPONSE_64: u32 = 0xC400_0070;
+const FFA_ERROR: u32 = 0x8400_0060;
+const FFA_INTERRUPT: u32 = 0x8400_0062;
+const FFA_RUN: u32 = 0x8400_006D;
 /// Instructions in a tick of the system counter.
 const PER_TICK: u64 = 16;
-/// CPUs among which the emulator divides the time until a timer comes to its time.
-const CPUS: u64 = 2;
-/// What the other CPU does between two requests of a client that is told BUSY, instructions. More than a request that the partition
-/// answers with BUSY takes, so that each of them is made in one turn; and, where the SPMC answers at once, less than the loading
-/// client's pause.
-const INTERVAL: u64 = 640_000;
-const INTERVAL_OF_ONE_CONTEXT: u64 = 20_000;
-/// What the loading client does, at most, before the other one's request: it is on its way into the partition.
-const HEAD_START: u64 = 16_000;
-/// The loading client's pause after IN_PROGRESS, as the shim's transport makes it.
-const PAUSE: u64 = 50;
-
-/// The loading client's request is under way; the other client has been served.
-static UNDER_WAY: AtomicBool = AtomicBool::new(false);
-static SERVED: AtomicBool = AtomicBool::new(false);
-
-/// Lets the other CPU do so many instructions.
-fn give_way_for(instructions: u64) {
-    come_to_time_after(CPUS * instructions / PER_TICK);
-    machine::give_way();
-}
+/// What is left of a request when it is interrupted, ticks: the other client's turn has to outlast that, and the work at the end, which
+/// is EL3's and is not interrupted. Of a short request, only so much is done before.
+const LEFT: u64 = 900_000 / PER_TICK;
+const LEFT_AT_LEAST: u64 = 700_000 / PER_TICK;
+const BEGINNING: u64 = 60_000 / PER_TICK;
+/// How long the first CPU sleeps while the other one makes one request and goes off, ticks. If it woke earlier, it could wait for the
+/// firmware's lock, and that would count.
+const ONE_REQUEST: u64 = 1_600_000 / PER_TICK;
+/// Most requests of a load.
+const MOST: usize = 512;
 
 /// Sets the page up: a processor that is held.
 fn set_up_page() {
@@ -80,100 +70,26 @@ fn obey() {
     memory::write(PAGE + ACKNOWLEDGED, &sequence.to_le_bytes());
 }
 
-/// One direct request; `None`: BUSY, of the SPMC or of the partition.
-fn ask(parties: u64, payload: [u64; 5]) -> Result<Option<Registers>, [u64; 4]> {
+/// One SMC, and what it took, ticks.
+fn call(function: u32, parties: u64, payload: [u64; 5]) -> (Registers, u64) {
     let mut arguments = [0; 17];
     arguments[0] = parties;
     arguments[2..7].copy_from_slice(&payload);
-    let answer = smccc::smc64(REQUEST_64, arguments);
-    let [x0, x1, x2, x3, ..] = answer;
-    match x0 {
-        FFA_ERROR if (x2 as u32).cast_signed() == FFA_BUSY => Ok(None),
-        RESPONSE_64 if x3 == u64::from(u32::from(TeeResult::Busy)) => Ok(None),
-        RESPONSE_64 => Ok(Some(answer)),
-        _ => Err([x0, x1, x2, x3]),
+    let before = machine::ticks();
+    let answer = smccc::smc64(function, arguments);
+    (answer, machine::ticks().wrapping_sub(before))
+}
+
+/// An answer's result; `None`: BUSY, of the SPMC or of the partition.
+fn result(answer: &Registers) -> Outcome<Option<TeeResult>> {
+    let (function, status) = (answer[0] as u32, Status((answer[2] as u32).cast_signed()));
+    if function == FFA_ERROR && status == Status::BUSY {
+        return Ok(None);
     }
-}
-
-fn is(answer: &Registers, result: TeeResult) -> bool {
-    answer[3] == u64::from(u32::from(result))
-}
-
-/// One request of the client that stops, repeated while it is told BUSY. In ticks.
-#[derive(Clone, Copy, Default)]
-struct Waited {
-    /// From the first SMC to the one that was served.
-    until_served: u64,
-    /// How often it was told BUSY.
-    busy: u64,
-    /// What the shortest and the longest of these SMCs took.
-    shortest: u64,
-    longest: u64,
-    /// What the one took that was served.
-    own: u64,
-}
-
-impl Waited {
-    /// Instructions that the other CPU has done meanwhile: all but this one's own, of which the shortest is counted for each.
-    fn instructions(&self, shortest: u64) -> u64 {
-        self.until_served.saturating_sub(self.busy * shortest) * PER_TICK
-    }
-}
-
-fn ask_until_served(parties: u64, payload: [u64; 5], interval: u64) -> Result<(Waited, Registers), [u64; 4]> {
-    let mut waited = Waited { shortest: u64::MAX, ..Waited::default() };
-    let begun = machine::ticks();
-    loop {
-        let before = machine::ticks();
-        let answer = ask(parties, payload)?;
-        let took = machine::ticks().wrapping_sub(before);
-        if let Some(answer) = answer {
-            waited.own = took;
-            waited.until_served = before.wrapping_sub(begun);
-            return Ok((waited, answer));
-        }
-        waited.busy += 1;
-        waited.shortest = waited.shortest.min(took);
-        waited.longest = waited.longest.max(took);
-        give_way_for(interval);
-    }
-}
-
-/// What the other client's CPU does: STOP_FW in the middle of the first one's request, to its end. It takes two requests: one
-/// that gives the order, and one that hears of its end.
-fn stop_meanwhile(parties: u64, interval: u64) -> Result<[Waited; 2], [u64; 4]> {
-    while !UNDER_WAY.load(Ordering::Acquire) {
-        give_way_for(HEAD_START);
-    }
-    let payload = Request::Stop { processor: PLAYED, mode: StopMode::Forced }.encode();
-    let outcome = ask_until_served(parties, payload, interval).and_then(|(first, answer)| {
-        obey();
-        let (second, last) = ask_until_served(parties, payload, interval)?;
-        let right = is(&answer, TeeResult::InProgress) && is(&last, TeeResult::Success);
-        if right { Ok([first, second]) } else { Err([answer[0], answer[3], last[0], last[3]]) }
-    });
-    SERVED.store(true, Ordering::Release);
-    outcome
-}
-
-/// What the loading client's CPU does meanwhile: it goes on, until the other client was served. Returns the last answer.
-fn load_meanwhile(parties: u64, payload: [u64; 5], pause: u64) -> Result<(Option<Registers>, u64), [u64; 4]> {
-    let (mut last, mut requests) = (None, 0);
-    UNDER_WAY.store(true, Ordering::Release);
-    loop {
-        if let Some(answer) = ask(parties, payload)? {
-            requests += 1;
-            last = Some(answer);
-            if !is(&answer, TeeResult::InProgress) {
-                return Ok((last, requests));
-            }
-            machine::wait_microseconds(pause);
-        }
-        // The first one is served to its end before the other client is.
-        if requests > 0 && SERVED.load(Ordering::Acquire) {
-            return Ok((last, requests));
-        }
-    }
+    expect_eq!(function, RESPONSE_64, "the answer");
+    let result = u32::try_from(answer[3]).ok().and_then(|result| TeeResult::try_from(result).ok());
+    let result = result.ok_or_else(|| failure!("the result is {:#x}", answer[3]))?;
+    Ok((result != TeeResult::Busy).then_some(result))
 }
 
 /// Has the played processor run: loaded by its client, started, and the order obeyed at once.
@@ -190,93 +106,217 @@ fn run_played(context: &mut Context, file: File) -> Outcome {
     Ok(())
 }
 
-/// What is told in the end.
-#[derive(Default)]
-struct Figures {
-    stops: u64,
-    met: u64,
-    firsts: heapless::Vec<(Waited, u64), 512>,
-    seconds: heapless::Vec<Waited, 512>,
+/// The load, without anybody else: what each of its requests takes, ticks.
+fn undisturbed(context: &mut Context, load: &Load, times: &mut Vec<u64, MOST>) -> Outcome {
+    loop {
+        let (answer, ticks) = call(REQUEST_64, load.parties, load.payload);
+        let result = result(&answer)?;
+        times.push(ticks).map_err(|_| failure!("too many requests"))?;
+        if result == Some(TeeResult::Success) {
+            return load.give_up(context);
+        }
+        expect_eq!(result, Some(TeeResult::InProgress), "LOAD_FW's result");
+    }
+}
+
+/// The first client's.
+struct Load {
+    processor: u32,
+    parties: u64,
+    payload: [u64; 5],
+}
+
+impl Load {
+    fn give_up(&self, context: &mut Context) -> Outcome {
+        context.speak_as(LOADER)?;
+        let release = Request::Release { processor: self.processor };
+        while context.ask(release.encode())?.tee_result() == Some(TeeResult::InProgress) {}
+        Ok(())
+    }
+}
+
+/// One request of the second client: the first one's, in the middle of which it came, and its own. All in ticks.
+#[derive(Clone, Copy, Default)]
+struct Wait {
+    /// It was told BUSY.
+    met: bool,
+    /// The first client's request, in both its parts, and the same request undisturbed.
+    request: u64,
+    undisturbed: u64,
+    /// What the first client has asked for anew, before the second one came again.
+    anew: u64,
+    /// What the second one's took when it was served.
+    own: u64,
+    /// Bytes done.
+    done: u64,
+    /// It gave the order; otherwise it heard of its end.
+    order: bool,
+}
+
+impl Wait {
+    /// From the beginning of the first client's request to the moment at which the second one is served, without what the
+    /// interruption has cost, instructions.
+    fn instructions(&self, interruption: u64) -> u64 {
+        (self.request.saturating_sub(interruption) + self.anew) * PER_TICK
+    }
+}
+
+/// The second client's next request, on its own CPU; the first CPU sleeps meanwhile.
+fn second_client(storm: &mut Storm, parties: u64) -> Outcome<(Option<TeeResult>, u64)> {
+    let payload = Request::Stop { processor: PLAYED, mode: StopMode::Forced }.encode();
+    let (answer, ticks) = visit(1, || call(REQUEST_64, parties, payload), || storm.sleep(ONE_REQUEST))?;
+    Ok((result(&answer)?, ticks))
+}
+
+/// One request of the load, interrupted; the second client comes, and comes again when it is served. Returns the load's result, too.
+fn one_request(
+    load: &Load,
+    stopper: u64,
+    undisturbed: u64,
+    keeps_asking: bool,
+) -> Outcome<(Wait, TeeResult, TeeResult)> {
+    let mut storm = Storm::new(Delays { first: 1, step: 1, last: 1 }, 0);
+    let delay = undisturbed
+        .saturating_sub(LEFT)
+        .max(BEGINNING)
+        .min(undisturbed.saturating_sub(LEFT_AT_LEAST).max(BEGINNING));
+    storm.once(delay);
+    storm.arm();
+    let (mut answer, mut request) = call(REQUEST_64, load.parties, load.payload);
+    let mut wait = Wait { undisturbed, ..Wait::default() };
+    let mut stopped = None;
+    if answer[0] as u32 == FFA_INTERRUPT {
+        expect!(storm.take(), "the timer's interrupt is not pending");
+        let (result, ticks) = second_client(&mut storm, stopper)?;
+        wait.met = result.is_none();
+        stopped = result.map(|result| (result, ticks));
+        let rest = call(FFA_RUN, answer[1], [0; 5]);
+        answer = rest.0;
+        request += rest.1;
+    } else {
+        storm.disarm();
+    }
+    let loaded = result(&answer)?.ok_or_else(|| failure!("the load's request is answered BUSY"))?;
+    wait.request = request;
+    wait.done = answer[4];
+    if wait.met && keeps_asking && loaded == TeeResult::InProgress {
+        // At once, before the other one comes again; it has to give way.
+        let (answer, ticks) = call(REQUEST_64, load.parties, load.payload);
+        expect_eq!(
+            result(&answer)?,
+            None,
+            "the answer to the load's next request while another client waits"
+        );
+        wait.anew = ticks;
+    }
+    let (result, own) = match stopped {
+        Some(stopped) => stopped,
+        None => {
+            let (result, ticks) = second_client(&mut storm, stopper)?;
+            (
+                result.ok_or_else(|| failure!("the other client is told BUSY although nobody is served"))?,
+                ticks,
+            )
+        }
+    };
+    wait.own = own;
+    Ok((wait, result, loaded))
+}
+
+/// One load; the second client's requests meet its requests from this one on, the order of a STOP_FW and its end in turn.
+fn contended(
+    context: &mut Context,
+    load: &Load,
+    small: File,
+    times: &[u64],
+    first: usize,
+    waits: &mut Vec<Wait, { 2 * MOST }>,
+) -> Outcome {
+    let keeps_asking = expected(context)? > 1;
+    let mut runs = false;
+    for (index, undisturbed) in times.iter().copied().enumerate() {
+        if index < first {
+            let (answer, _) = call(REQUEST_64, load.parties, load.payload);
+            expect_eq!(result(&answer)?, Some(TeeResult::InProgress), "LOAD_FW's result");
+            continue;
+        }
+        if !runs {
+            run_played(context, small)?;
+        }
+        context.speak_as(STOPPER)?;
+        let stopper = parties(context);
+        let (mut wait, stopped, loaded) = one_request(load, stopper, undisturbed, keeps_asking)?;
+        wait.order = !runs;
+        let expected = if runs { TeeResult::Success } else { TeeResult::InProgress };
+        expect_eq!(stopped, expected, "STOP_FW's result");
+        obey();
+        runs = !runs;
+        waits.push(wait).map_err(|_| failure!("too many requests"))?;
+        let last = index + 1 == times.len();
+        expect_eq!(loaded, if last { TeeResult::Success } else { TeeResult::InProgress }, "LOAD_FW's result");
+    }
+    load.give_up(context)?;
+    context.speak_as(STOPPER)?;
+    let stop = Request::Stop { processor: PLAYED, mode: StopMode::Forced };
+    while context.ask(stop.encode())?.tee_result() == Some(TeeResult::InProgress) {
+        obey();
+    }
+    Ok(())
 }
 
 fn stop_at_each_request_of_a_load(context: &mut Context) -> Outcome {
-    let one_context = expected(context)? == 1;
-    let interval = if one_context { INTERVAL_OF_ONE_CONTEXT } else { INTERVAL };
-    // A client that asks again without a pause is the harder one; with one context that would be for the SPMC to prevent.
-    let pause = if one_context { PAUSE } else { 0 };
+    preempting(context)?;
     let (large, small) = (context.file("large")?, context.file("small")?);
     set_up_page();
-    switch_on(1)?;
     context.speak_as(LOADER)?;
     let handle = context.share_good(&[large.range()])?;
+    let processor = context.parameters.processor();
     let arguments = LoadArguments { handle, total: large.length, offset: 0, lent: false, one_call: false };
-    let payload = Request::Load { processor: context.parameters.processor(), arguments }.encode();
-    let loader = parties(context);
-    let mut figures = Figures::default();
-    let mut done = 0;
-    let mut requests = 0;
-    loop {
-        run_played(context, small)?;
-        let stopper = parties(context);
-        context.speak_as(LOADER)?;
-        UNDER_WAY.store(false, Ordering::Release);
-        SERVED.store(false, Ordering::Release);
-        let (stopped, loaded) =
-            alongside(1, || stop_meanwhile(stopper, interval), || load_meanwhile(loader, payload, pause));
-        let [first, second] = stopped.map_err(|wrong| failure!("STOP_FW is answered {wrong:x?}"))?;
-        let (answer, count) = loaded.map_err(|wrong| failure!("LOAD_FW is answered {wrong:x?}"))?;
-        requests += count;
-        figures.stops += 1;
-        figures.met += u64::from(first.busy > 0);
-        let full = || failure!("more requests than there is room for");
-        figures.firsts.push((first, done)).map_err(|_| full())?;
-        figures.seconds.push(second).map_err(|_| full())?;
-        let Some(answer) = answer else { continue };
-        done = answer[4];
-        if is(&answer, TeeResult::Success) {
-            break;
-        }
-        expect!(is(&answer, TeeResult::InProgress), "LOAD_FW's result is {:#x}", answer[3]);
-    }
-    tell(&figures, requests, interval);
-    context.reclaim(handle)?;
-    let release = Request::Release { processor: context.parameters.processor() };
-    while context.ask(release.encode())?.tee_result() == Some(TeeResult::InProgress) {}
+    let payload = Request::Load { processor, arguments }.encode();
+    let load = Load { processor, parties: parties(context), payload };
+    let mut times = Vec::new();
+    undisturbed(context, &load, &mut times)?;
+    let mut waits = Vec::new();
+    // Each of the load's requests meets the order of a STOP_FW in one of the two loads.
+    contended(context, &load, small, &times, 0, &mut waits)?;
+    contended(context, &load, small, &times, 1, &mut waits)?;
+    tell(&waits, times.len() as u64);
     context.speak_as(STOPPER)?;
     let release = Request::Release { processor: PLAYED };
     while context.ask(release.encode())?.tee_result() == Some(TeeResult::InProgress) {
         obey();
     }
-    switch_all_off()
+    context.speak_as(LOADER)?;
+    context.reclaim(handle)
 }
 
-fn tell(figures: &Figures, requests: u64, interval: u64) {
-    let polls = || {
-        figures.firsts.iter().map(|(first, _)| first).chain(&figures.seconds).filter(|waited| waited.busy > 0)
+fn tell(waits: &[Wait], requests: u64) {
+    let met = || waits.iter().filter(|wait| wait.met);
+    // What an interruption costs differs by where it comes; the cheapest is taken off.
+    let interruption = met().map(|wait| wait.request.saturating_sub(wait.undisturbed)).min().unwrap_or(0);
+    let longest = |order: bool| {
+        met()
+            .filter(|wait| wait.order == order)
+            .max_by_key(|wait| wait.instructions(interruption))
+            .copied()
+            .unwrap_or_default()
     };
-    let shortest = polls().map(|waited| waited.shortest).min().unwrap_or(0);
-    let longest = polls().map(|waited| waited.longest).max().unwrap_or(0);
-    let wait = |waited: &Waited| waited.instructions(shortest);
-    let worst = figures.firsts.iter().max_by_key(|(first, _)| wait(first));
-    let (worst, at) = worst.copied().unwrap_or_default();
-    let second = figures.seconds.iter().map(wait).max().unwrap_or(0);
-    let own = figures.firsts.iter().map(|(first, _)| first.own).max().unwrap_or(0) * PER_TICK;
-    let whole = figures.firsts.iter().zip(&figures.seconds);
-    let whole =
-        whole.map(|((first, _), second)| wait(first) + wait(second) + (first.own + second.own) * PER_TICK);
+    let (order, end) = (longest(true), longest(false));
+    let whole = waits.windows(2).filter(|pair| pair[0].order && pair[0].met && pair[1].met).map(|pair| {
+        pair.iter().map(|wait| wait.instructions(interruption) + wait.own * PER_TICK).sum::<u64>()
+    });
+    let orders = waits.iter().filter(|wait| wait.order).count() as u64;
     for (name, value) in [
         ("requests", requests),
-        ("stops", figures.stops),
-        ("met", figures.met),
-        ("longest", wait(&worst)),
-        ("at", at),
-        ("busy", worst.busy),
-        ("poll", second),
-        ("own", own),
+        ("stops", orders),
+        ("met", met().filter(|wait| wait.order).count() as u64),
+        ("longest", order.instructions(interruption)),
+        ("at", order.done),
+        ("end", end.instructions(interruption)),
+        ("own", waits.iter().map(|wait| wait.own).max().unwrap_or(0) * PER_TICK),
+        ("anew", met().map(|wait| wait.anew).max().unwrap_or(0) * PER_TICK),
         ("whole", whole.max().unwrap_or(0)),
-        ("interval", interval),
-        ("shortest-busy", shortest * PER_TICK),
-        ("longest-busy", longest * PER_TICK),
+        ("interruption", interruption * PER_TICK),
     ] {
         say!("info wait {name} {value}");
     }
