@@ -23,8 +23,8 @@ pub const PROPERTIES: &str =
 /// How the lines begin that tell how far something is that is done very often.
 const ENDURANCE: &str = "soak ";
 
-/// How the lines begin that tell what the fuzzer has seen, what a large load took, what was told, which requests were preempted, and what a load met
-/// whose image changed meanwhile.
+/// How the lines begin that tell what the fuzzer has seen, what a large load took, what was told, what a load met whose image changed
+/// meanwhile, and which requests were preempted.
 const FACTS: [&str; 5] = ["fuzz ", "load of ", "events of ", "flips: ", "preemptions of "];
 
 /// A good container, and another one, each with the key that signed it.

@@ -199,7 +199,10 @@ fn every_request_of_a_large_life(context: &mut Context) -> Outcome {
     })?;
     expect!(requests >= LOADED / SLICE, "LOAD_FW took only {requests} requests");
     // The others were over too soon, or the interrupt came too late.
-    expect!(u64::from(again) >= requests / 2, "only {again} of {requests} were preempted in the middle");
+    expect!(
+        u64::from(again) >= LOADED / SLICE / 2,
+        "only {again} of {requests} were preempted in the middle"
+    );
     is_loaded(large)?;
     let table = context.client.resource_table().map_err(|error| failure!("table: {error}"))?;
     let location = table.ok_or_else(|| failure!("no resource table"))?;
@@ -211,7 +214,11 @@ fn every_request_of_a_large_life(context: &mut Context) -> Outcome {
         context.client.start().map_err(|error| failure!("start: {error}"))
     })?;
     expect!(requests >= PRIVATE / SLICE, "START_FW took only {requests} requests");
-    expect!(u64::from(again) >= requests / 2, "only {again} of {requests} were preempted in the middle");
+    // Some only ask whether the core runs yet.
+    expect!(
+        u64::from(again) >= PRIVATE / SLICE / 2,
+        "only {again} of {requests} were preempted in the middle"
+    );
     let first = observe::wait_for_move(heartbeat, 0).ok_or_else(|| failure!("no heartbeat"))?;
     observe::wait_for_move(heartbeat, first).ok_or_else(|| failure!("the heartbeat stays {first}"))?;
     all_preempted(context, "STOP_FW", |context| {
