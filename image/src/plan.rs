@@ -21,6 +21,9 @@ use zerocopy::little_endian::U32;
 pub const MAX_IMAGES: usize = 8;
 /// Most program headers, of all images together.
 pub const MAX_PROGRAM_HEADERS: usize = 128;
+/// How often the bytes of an image may be loaded, on average: segments may share bytes of the file, as with its headers, but what a
+/// load costs stays a small multiple of the image.
+pub const MOST_LOADED: u64 = 4;
 /// A vector table lies at a multiple of this (lowest bits of VTOR).
 pub const BOOT_ALIGNMENT: u32 = 128;
 
@@ -241,15 +244,17 @@ impl Plan {
             let board = wanted.board.is_empty() || wanted.board == target.board;
             wanted.processor.is_none_or(|processor| processor == target.processor) && board
         });
+        let tlvs = metadata.tlvs();
+        let reject = |refusal, kind| Rejection { refusal, offset: first(&tlvs, kind).map(|tlv| tlv.offset) };
         if !fits {
-            return Err(Rejection::whole(Refusal::TargetMismatch));
+            return Err(reject(Refusal::TargetMismatch, format::TLV_TARGET));
         }
         self.security_counter = security_counter.unwrap_or(0);
         if self.security_counter < target.security_counter {
-            return Err(Rejection::whole(Refusal::CounterTooLow));
+            return Err(reject(Refusal::CounterTooLow, format::TLV_SECURITY_COUNTER));
         }
         if self.security_counter > target.most_security_counter {
-            return Err(Rejection::whole(Refusal::CounterTooHigh));
+            return Err(reject(Refusal::CounterTooHigh, format::TLV_SECURITY_COUNTER));
         }
         self.signed_table = resource_table;
         self.coredump = !self.encrypted || coredump == Some(true);
@@ -335,10 +340,10 @@ impl Plan {
         Ok(())
     }
 
-    /// A boot address lies in a segment, in private memory, at a multiple of [`BOOT_ALIGNMENT`].
+    /// A boot address lies in what a segment loads from the file, in private memory, at a multiple of [`BOOT_ALIGNMENT`].
     fn check_boot(&self, address: u32, target: &Target<'_>) -> Result<(), Refusal> {
         let inside = |segment: &Segment| {
-            address.checked_sub(segment.device_address).is_some_and(|at| at < segment.memory_size)
+            address.checked_sub(segment.device_address).is_some_and(|at| at < segment.file_size)
         };
         if !self.segments.iter().any(inside) {
             return Err(Refusal::BootAddressOutside);
@@ -368,6 +373,7 @@ impl Plan {
         let (table, entry_size) = (self.table_offset, self.entry_size());
         let indices = self.entries.get(self.current.clone()).unwrap_or_default();
         let segments = self.segments.get_mut(self.current.clone()).unwrap_or_default();
+        let mut loaded = 0u64;
         for (segment, index) in segments.iter_mut().zip(indices) {
             let place = entry_offset(table, entry_size, usize::from(*index));
             let outside = Rejection::at(Refusal::SegmentOutsideImage, place);
@@ -376,6 +382,10 @@ impl Plan {
             // Without file bytes the offset means nothing.
             if segment.file_size != 0 && offset.saturating_add(segment.file_size.into()) > u64::from(size) {
                 return Err(outside);
+            }
+            loaded = loaded.saturating_add(segment.file_size.into());
+            if loaded > MOST_LOADED.saturating_mul(size.into()) {
+                return Err(Rejection::at(Refusal::SegmentsShareBytes, place));
             }
             segment.image = image;
             segment.container_offset = start.saturating_add(offset);

@@ -27,7 +27,7 @@ use remoteproc_refusal::Refusal;
 
 pub use crate::metadata::MAX_METADATA;
 pub use crate::own::{ImageTarget, OwnTlvs, SignedTable};
-pub use crate::plan::{BOOT_ALIGNMENT, MAX_IMAGES, MAX_PROGRAM_HEADERS, Segment};
+pub use crate::plan::{BOOT_ALIGNMENT, MAX_IMAGES, MAX_PROGRAM_HEADERS, MOST_LOADED, Segment};
 pub use crate::rejection::Rejection;
 pub use crate::resource_table::MAX_ENTRIES as MAX_RESOURCE_TABLE_ENTRIES;
 pub use crate::sections::{MAX_NAMES, MAX_SECTIONS};
@@ -378,6 +378,17 @@ impl<H: Hasher> Reader<H> {
             self.stage = if self.plan.encrypted { Stage::Hashed } else { Stage::Verified };
         }
         self.settle(result)
+    }
+
+    /// [`Self::verify_segments`] for the tests' controls: believes that the segments are what was signed.
+    ///
+    /// # Errors
+    /// `CALL_OUT_OF_ORDER`.
+    #[cfg(feature = "control")]
+    pub fn believe_segments(&mut self) -> Result<(), Rejection> {
+        self.expect(Stage::Complete)?;
+        self.stage = if self.plan.encrypted { Stage::Hashed } else { Stage::Verified };
+        Ok(())
     }
 
     /// Decrypts the loaded segments of an encrypted image where they are, at most `budget` bytes in this call, in whole blocks of

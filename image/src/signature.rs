@@ -41,8 +41,8 @@ struct Search<'a, P> {
     place: u64,
     /// PKEYINFO, and SHA-256 of it.
     information: Option<(Tlv<'a>, [u8; 32])>,
-    /// KEY_ID, if it is 32 bytes long.
-    selected: Option<&'a [u8; 32]>,
+    /// KEY_ID, if it is 32 bytes long, and the TLV's container offset.
+    selected: Option<(&'a [u8; 32], u64)>,
 }
 
 impl<'a, P: Provider> Search<'a, P> {
@@ -63,7 +63,8 @@ impl<'a, P: Provider> Search<'a, P> {
         let information = first(&tlvs, format::TLV_KEY_INFORMATION)
             .filter(|_| by_id)
             .map(|information| (information, hash(provider, information.value)));
-        let selected = first(&tlvs, format::TLV_KEY_ID).and_then(|id| id.value.try_into().ok());
+        let selected =
+            first(&tlvs, format::TLV_KEY_ID).and_then(|id| Some((id.value.try_into().ok()?, id.offset)));
         Ok(Self { provider, keys, algorithm, place, information, selected })
     }
 
@@ -91,7 +92,8 @@ impl<'a, P: Provider> Search<'a, P> {
         self.keys.iter().zip(0..u32::BITS).filter_map(|(entry, index)| {
             let key = self.key_of(entry)?;
             let fits = key.makes(self.algorithm) && key.is_acceptable();
-            let selected = self.selected.is_none_or(|selected| self.id_of(entry).as_ref() == Some(selected));
+            let selected =
+                self.selected.is_none_or(|(selected, _)| self.id_of(entry).as_ref() == Some(selected));
             (fits && selected).then_some((index, key))
         })
     }
@@ -100,9 +102,9 @@ impl<'a, P: Provider> Search<'a, P> {
     fn no_candidate(&self) -> Rejection {
         let Self { provider, keys, algorithm, place, information, .. } = *self;
         let unselected = Search { provider, keys, algorithm, place, information, selected: None };
-        if unselected.candidates().next().is_some() {
+        if let Some((_, offset)) = self.selected.filter(|_| unselected.candidates().next().is_some()) {
             // KEY_ID left out every key.
-            return Rejection::whole(Refusal::KeyIdUnknown);
+            return Rejection::at(Refusal::KeyIdUnknown, offset);
         }
         let whole = |entry: &TrustedKey<'_>| entry.key().is_some_and(|key| key.makes(algorithm));
         let ids = || keys.iter().filter(|entry| entry.key().is_none());

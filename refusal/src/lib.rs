@@ -140,6 +140,7 @@ refusals! {
     0x031d CounterTooLow "COUNTER_TOO_LOW" Security "The image's security counter is below the platform's: newer firmware ran here, load that or a later one."
     0x031e CounterTooHigh "COUNTER_TOO_HIGH" NotSupported "The image's security counter is higher than this platform can hold: sign it with a lower one."
     0x031f EncryptionNotAllowed "ENCRYPTION_NOT_ALLOWED" NotSupported "The image is encrypted and this platform can't keep the plaintext from the normal world: sign it without encryption, or set accept-no-isolation-encrypted in the manifest."
+    0x0320 SegmentsShareBytes "SEGMENTS_SHARE_BYTES" BadFormat "The segments load more than four times the image's bytes, because they share bytes of the file: link the firmware so that each segment has its own."
 
     0x0401 ElfMalformed "ELF_MALFORMED" BadFormat "An image is not a little-endian ELF file of 32 or 64 bits and version 1: build the firmware for the remote processor."
     0x0402 ProgramHeadersOutside "PROGRAM_HEADERS_OUTSIDE" BadFormat "The ELF program headers lie outside the image: the file was changed after it was linked."
@@ -155,12 +156,12 @@ refusals! {
     0x0603 ResourceTableNotShared "RESOURCE_TABLE_NOT_SHARED" AccessDenied "The resource table lies in a private region, where the normal world could not read it: link it into shared memory."
     0x0604 ResourceTableMisaligned "RESOURCE_TABLE_MISALIGNED" CorruptObject "The resource table's address is not a multiple of 4: align the section."
     0x0605 ResourceTableMalformed "RESOURCE_TABLE_MALFORMED" BadFormat "The resource table's header or offsets are wrong: check version 1, the two reserved words and the offsets."
-    0x0606 ResourceEntryMalformed "RESOURCE_ENTRY_MALFORMED" BadFormat "An entry of the resource table is truncated or of an unknown type: check its type and length."
+    0x0606 ResourceEntryMalformed "RESOURCE_ENTRY_MALFORMED" BadFormat "An entry of the resource table is truncated, or a field of it has a value that Linux refuses: check its length, reserved words and vrings."
     0x0607 ResourceTableTooLarge "RESOURCE_TABLE_TOO_LARGE" OutOfMemory "The resource table has more than 64 entries or, where the image signs its place, more than 16 KiB: list less."
     0x0608 ResourceTableHashMismatch "RESOURCE_TABLE_HASH_MISMATCH" Security "The loaded resource table is not the one whose hash was signed: sign the firmware again, with the table it is linked with."
 
     0x0701 BootAddressMalformed "BOOT_ADDRESS_MALFORMED" BadFormat "The BOOTADDR TLV is not a 32-bit value: sign with --plat-tlv BOOTADDR 0x..."
-    0x0702 BootAddressOutside "BOOT_ADDRESS_OUTSIDE" AccessDenied "The boot address lies in no loaded segment: set BOOTADDR to the vector table's device address."
+    0x0702 BootAddressOutside "BOOT_ADDRESS_OUTSIDE" AccessDenied "The boot address lies in no segment's bytes of the file: set BOOTADDR to the vector table's device address."
     0x0703 BootAddressMisaligned "BOOT_ADDRESS_MISALIGNED" BadFormat "The boot address is not a multiple of 128: align the vector table."
     0x0704 BootSecurityMalformed "BOOT_SECURITY_MALFORMED" BadFormat "The BOOTSEC TLV is not a 32-bit value: sign with --plat-tlv BOOTSEC 0 or 1."
     0x0705 BootSecurityUnsupported "BOOT_SECURITY_UNSUPPORTED" NotSupported "The image asks for a secure boot that this processor can't do: sign it with BOOTSEC 0."
@@ -191,6 +192,7 @@ refusals! {
     0x110a ShareMalformed "SHARE_MALFORMED" BadParameters "The SPMC's description of the shared memory is malformed or has wrong attributes: share it as normal, write-back memory."
     0x110b RangeMisaligned "RANGE_MISALIGNED" BadParameters "The shared memory is not whole 4 KiB pages or exceeds the address space: share whole pages."
     0x110c HandleInUse "HANDLE_IN_USE" BadParameters "The memory handle is in use by another load: share memory for each load."
+    0x110d SpmcBusy "SPMC_BUSY" OutOfMemory "The SPMC can't hand the memory over now, because it is busy or short of memory: try again."
 
     0x1201 UnknownCommand "UNKNOWN_COMMAND" BadParameters "The command id is unknown: see docs/abi.md."
     0x1202 OffsetUnexpected "OFFSET_UNEXPECTED" BadParameters "The offset is not the number of bytes done: go on where LOAD_FW said, or start again at 0."

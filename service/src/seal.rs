@@ -13,17 +13,27 @@ use remoteproc_image::reader::{MAX_PROGRAM_HEADERS, Reader, Segment};
 use remoteproc_image::target::Access;
 use remoteproc_refusal::Refusal;
 
-/// One segment's file bytes, where they were loaded.
+/// One segment, where it was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Sealed {
     /// High and low half: there are a thousand of these, and a u64 would be padded.
     physical_address: [u32; 2],
+    /// Bytes of the file.
     size: u32,
+    /// Zeros behind them.
+    zeros: u32,
 }
 
 impl Sealed {
-    const fn new(physical_address: u64, size: u32) -> Self {
-        Self { physical_address: [(physical_address >> 32) as u32, physical_address as u32], size }
+    const fn new(segment: &Segment) -> Self {
+        let Segment { physical_address, file_size: size, memory_size, .. } = *segment;
+        let zeros = memory_size.saturating_sub(size);
+        Self { physical_address: [(physical_address >> 32) as u32, physical_address as u32], size, zeros }
+    }
+
+    /// Bytes of all of it.
+    const fn memory_size(&self) -> u32 {
+        self.size.saturating_add(self.zeros)
     }
 
     fn physical_address(&self) -> u64 {
@@ -53,8 +63,7 @@ impl Seal {
         let mut digests = provider.sha256();
         for (index, segment) in reader.segments().iter().enumerate() {
             if is_private(processor, segment) {
-                let Segment { physical_address, file_size: size, .. } = *segment;
-                segments.push(Sealed::new(physical_address, size)).map_err(|_| Refusal::TooManySegments)?;
+                segments.push(Sealed::new(segment)).map_err(|_| Refusal::TooManySegments)?;
                 digests.update(reader.signed_digest(index).ok_or(Refusal::CallOutOfOrder)?);
             }
         }
@@ -81,7 +90,7 @@ pub(crate) struct Check<H> {
     /// Over the digests of the segments hashed so far.
     digests: Option<H>,
     segment: usize,
-    /// Bytes of that segment hashed so far, and their hash.
+    /// Bytes of that segment looked at so far, and the hash of those that are of the file.
     hashed: u32,
     hasher: Option<H>,
     /// When it was last gone on with, milliseconds: what was hashed long ago says little.
@@ -113,15 +122,20 @@ impl<H: Hasher> Check<H> {
     ) -> Result<Option<[u8; 32]>, Fault> {
         while let Some(segment) = seal.segments.get(self.segment) {
             let hasher = self.hasher.get_or_insert_with(|| provider.sha256());
-            while self.hashed < segment.size {
-                let rest = segment.size.saturating_sub(self.hashed) as usize;
-                let size = rest.min(buffer.len()).min(budget.left());
+            while self.hashed < segment.memory_size() {
+                let of_file = segment.size.saturating_sub(self.hashed);
+                let rest =
+                    if of_file > 0 { of_file } else { segment.memory_size().saturating_sub(self.hashed) };
+                let size = (rest as usize).min(buffer.len()).min(budget.left());
                 let Some(piece) = buffer.get_mut(..size).filter(|piece| !piece.is_empty()) else {
                     return Ok(None);
                 };
                 let address = segment.physical_address().checked_add(self.hashed.into()).ok_or(Fault)?;
                 memory.read(address, piece)?;
-                hasher.update(piece);
+                // Zeros are no part of what was signed; other bytes are, and change the hash.
+                if of_file > 0 || piece.iter().any(|byte| *byte != 0) {
+                    hasher.update(piece);
+                }
                 budget.spend(size);
                 self.hashed = self.hashed.saturating_add(u32::try_from(size).map_err(|_| Fault)?);
             }

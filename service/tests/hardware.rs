@@ -141,6 +141,23 @@ fn private_segments_are_hashed_again_at_start() {
     assert!(bench.machine().drivers[0].releases.is_empty());
 }
 
+/// Of a segment of 16 bytes in the file and 528 in memory; the byte behind it is nobody's.
+#[test]
+fn zeros_of_private_segments_are_looked_at_again_too() {
+    for (address, refuses) in [(0x8008_0010, true), (0x8008_020f, true), (0x8008_0210, false)] {
+        let mut bench = Bench::new();
+        succeeded(bench.load(KERNEL, M33, &second()));
+        bench.machine().memory.poke(address, &[1]);
+        let answer = bench.start(KERNEL);
+        if refuses {
+            bench.refused(KERNEL, answer, Refusal::SegmentHashMismatch);
+            bench.assert_clear();
+        } else {
+            succeeded(answer);
+        }
+    }
+}
+
 #[test]
 fn where_hardware_isolates_start_hashes_nothing() {
     let mut bench = Bench::with(board(), |machine| machine.drivers[0].enforces = true);

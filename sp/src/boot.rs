@@ -10,7 +10,7 @@ use crate::memory::map::{self, MapFailure, World};
 use crate::memory::mmu;
 use crate::memory::window::{self, WindowError};
 use crate::partition::{self, Front, Partition};
-use crate::{contexts, dead, heap, interrupts, logger, serve};
+use crate::{contexts, dead, heap, interrupts, logger, serve, time};
 use arm_ffa::{FfaError, Version};
 use core::arch::global_asm;
 use remoteproc_platform::manifest::{self, Manifest};
@@ -47,6 +47,8 @@ enum BootError {
     Map(#[from] MapFailure),
     #[error("the manifest lists too many reserved ranges to add the partition's own")]
     TooManyReserved,
+    #[error("the generic timer has no frequency: the firmware has to set CNTFRQ_EL0")]
+    NoClock,
     #[error("boot was entered twice")]
     BootedTwice,
 }
@@ -83,6 +85,10 @@ fn start(boot_information: u64) -> Result<(), BootError> {
     logger::start();
     let identity = Identity { partition: ffa::id()?, spmc: ffa::spmc_id()? };
     serve::set_identity(identity);
+    if !time::runs() {
+        // Nothing would ever be idle for too long, or wait for too long.
+        return Err(BootError::NoClock);
+    }
     let mailbox = Mailbox::map(identity.partition)?;
     let Manifest { mut board, ffa_version, doorbell, interrupts: calls, .. } =
         manifest::parse(read_manifest(boot_information)?).map_err(BootError::Manifest)?;

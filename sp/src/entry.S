@@ -104,6 +104,7 @@ context_entry:
     // The first context's translation; its boot has failed if there is none.
     movz    w19, #0x3024            // TARGET_DEAD
     movk    w19, #0xffff, lsl #16
+    mov     w20, #-1                // INTERNAL
     adrp    x9, context_settings
     add     x9, x9, :lo12:context_settings
     ldp     x10, x11, [x9]
@@ -145,6 +146,7 @@ take_place:
     clrex
     movz    w19, #0x000d            // BUSY
     movk    w19, #0xffff, lsl #16
+    mov     w20, #-8                // RESOURCE_FAILURE
     b       parked_context
 2:  clrex
     msr     tpidr_el1, x11
@@ -195,8 +197,9 @@ to_the_end:
     mov     x30, xzr
     br      x16
 
-// An execution context that does not serve requests: it waits, and answers every direct request with w19, and the message that
-// its CPU goes off with success. Uses no stack, and no memory but code.
+// An execution context that does not serve requests: it waits, and answers requests of door D with the result w19, calls of door T with
+// the status w20, the message that its CPU goes off with success, and other framework messages with NOT_SUPPORTED. Uses no stack, and
+// no memory but code.
 parked_context:
     movz    w0, #0x006b             // FFA_MSG_WAIT
     movk    w0, #0x8400, lsl #16
@@ -223,6 +226,7 @@ parked_context:
     movz    w11, #0x008d            // FFA_MSG_SEND_DIRECT_REQ2, which is 64-bit only
     movk    w11, #0xc400, lsl #16
     mov     w12, w2
+    mov     w13, w3
     and     w9, w0, #0xbfffffff     // without the bit that tells 32-bit from 64-bit calls
     cmp     w0, w11
     ccmp    w9, w10, #4, ne
@@ -235,11 +239,22 @@ parked_context:
     mov     w0, w9
     mov     w4, w19
     b.eq    2b
+    tbnz    w12, #31, 3f
     mov     w3, w19
-    tbz     w12, #31, 1b
-    movz    w2, #0x0002             // framework message: the response to a power management request
-    movk    w2, #0x8000, lsl #16
-    mov     w3, wzr
+    tbnz    w0, #30, 1b
+    mov     w3, w13                 // door T's control word comes back
+    mov     w4, w20
+    b       2b
+3:  and     w12, w12, #0xff         // framework messages
+    mov     w2, #2                  // the response to a power management request, 0 or 1
+    cmp     w12, #1
+    b.ls    4f
+    mov     w3, #-1                 // NOT_SUPPORTED
+    mov     w2, w12
+    tbnz    w12, #0, 4f
+    cmp     w12, #14
+    cinc    w2, w12, ls             // requests of even numbers are answered with the next one
+4:  orr     w2, w2, #0x80000000
     b       1b
 
     // Not in .bss, which the first context clears after it has set this.

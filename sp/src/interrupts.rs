@@ -5,6 +5,7 @@
 //! has virtual interrupts and calls for them, by HVC.
 use crate::mmio::Mmio;
 use core::arch::asm;
+use core::sync::atomic::{AtomicBool, Ordering};
 use remoteproc_platform::doorbell::Doorbell;
 use remoteproc_platform::manifest::{DoorbellNode, InterruptCalls};
 use spin::{Mutex, Once};
@@ -23,6 +24,8 @@ const MOST: u32 = 8;
 /// The doorbell, once it is set up.
 struct Bell {
     device: Mutex<Doorbell<Mmio>>,
+    /// It rang, and nobody has silenced it since.
+    rung: AtomicBool,
     interrupt: u32,
     calls: InterruptCalls,
 }
@@ -34,6 +37,7 @@ pub fn start(node: DoorbellNode, calls: InterruptCalls) {
     let Some(registers) = Mmio::map_device(node.registers) else { return };
     BELL.call_once(|| Bell {
         device: Mutex::new(Doorbell::new(registers)),
+        rung: AtomicBool::new(false),
         interrupt: node.interrupt,
         calls,
     });
@@ -52,17 +56,26 @@ pub fn take() {
     let Some(bell) = BELL.get() else { return };
     for _ in 0..MOST {
         let Some(interrupt) = bell.acknowledge() else { return };
-        // Held only by what died here; then there is nobody to tell.
-        if interrupt == u64::from(bell.interrupt)
-            && let Some(mut device) = bell.device.try_lock()
-        {
-            device.clear();
+        if interrupt == u64::from(bell.interrupt) {
+            bell.silence();
         }
         bell.end(interrupt);
     }
 }
 
 impl Bell {
+    /// Silences the doorbell. While another context does that, it is that one's to do it once more: it may have looked already, and
+    /// what rings on would never be told again.
+    fn silence(&self) {
+        self.rung.store(true, Ordering::SeqCst);
+        while self.rung.load(Ordering::SeqCst) {
+            let Some(mut device) = self.device.try_lock() else { return };
+            if self.rung.swap(false, Ordering::SeqCst) {
+                device.clear();
+            }
+        }
+    }
+
     /// The next interrupt that is pending, which is active from now on.
     fn acknowledge(&self) -> Option<u64> {
         match self.calls {

@@ -2,7 +2,12 @@
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTVCT_EL0, Readable};
 
-/// Milliseconds since some moment; never goes back. Stands still if the firmware left the counter's frequency unset.
+/// Tells whether the firmware has set the counter's frequency.
+pub fn runs() -> bool {
+    CNTFRQ_EL0.get() >= 1000
+}
+
+/// Milliseconds since some moment; never goes back.
 pub fn milliseconds() -> u64 {
     // Without it the counter may be read ahead of what the program did before.
     barrier::isb(barrier::SY);

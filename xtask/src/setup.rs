@@ -18,6 +18,8 @@ const PROGRAMS: [Program; 3] = [
 ];
 /// What packs prebuilt firmware.
 const FIRMWARE_PROGRAMS: [Program; 1] = [("fiptool", "arm-trusted-firmware-tools")];
+/// What the signing tool's tests hold it against.
+const TEST_PROGRAMS: [Program; 1] = [("openssl", "openssl")];
 /// What links the fuzz targets: libFuzzer is C++.
 const FUZZING_PROGRAMS: [Program; 1] = [("c++", "g++")];
 /// Debian's Rust toolchain, for machines whose own toolchain can't get the bare-metal targets.
@@ -35,6 +37,11 @@ pub fn ensure() -> Result<Toolchain> {
 /// Installs what packs prebuilt firmware if it is missing.
 pub fn ensure_firmware_tools() -> Result<()> {
     ensure_programs(&FIRMWARE_PROGRAMS)
+}
+
+/// Installs what only tests need if it is missing.
+pub fn ensure_test_tools() -> Result<()> {
+    ensure_programs(&TEST_PROGRAMS)
 }
 
 /// Installs what links the fuzz targets if it is missing.

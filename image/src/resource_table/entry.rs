@@ -89,7 +89,7 @@ pub enum Entry {
     Vdev(Vdev),
     /// An entry of a vendor's type.
     Vendor(u32),
-    /// Another type, which the validator refuses.
+    /// Another type, which Linux leaves out.
     Unknown(u32),
 }
 

@@ -447,10 +447,12 @@ fn boot(seen: &mut Seen) {
         refused("after:BOOT_ADDRESS_MALFORMED", BOOT_ADDRESS, value);
         refused("after:BOOT_SECURITY_MALFORMED", BOOT_SECURITY, value);
     }
-    for address in [0u32, 0x7fff_ff80, 0x8000_0010, 0x8000_0080, 0x8010_0040, 0x80a0_0000, u32::MAX] {
+    for address in
+        [0u32, 0x7fff_ff80, 0x8000_0010, 0x8000_0080, 0x8010_0004, 0x8010_003f, 0x80a0_0000, u32::MAX]
+    {
         refused("after:BOOT_ADDRESS_OUTSIDE", BOOT_ADDRESS, &address.to_le_bytes());
     }
-    for address in [0x8000_0001u32, 0x8000_0008, 0x8010_003f] {
+    for address in [0x8000_0001u32, 0x8000_0008, 0x8010_0003] {
         refused("after:BOOT_ADDRESS_MISALIGNED", BOOT_ADDRESS, &address.to_le_bytes());
     }
     let mut shared = Forge::new(&[File::with_table(&resource_table(&[]))]);
@@ -505,6 +507,26 @@ fn resource_tables(seen: &mut Seen) {
     seen.refused("a long table", "after:RESOURCE_TABLE_TOO_LARGE", many);
 }
 
+/// Segments may share bytes of the file, up to a limit: what a load costs is bounded by the file.
+fn shared_bytes(seen: &mut Seen) {
+    let with_copies = |copies: u32, more: usize| {
+        let mut file = File { parts: vec![Part::load(0x8010_0000, R, &vec![1; more])], ..File::simple() };
+        let size = file.build().len() as u32 + 32 * copies;
+        file.parts.extend((0..copies).map(|copy| Part {
+            offset: Some(0),
+            file_size: Some(size),
+            memory_size: size,
+            ..Part::load(0x8020_0000 + copy * 0x1_0000, R, b"")
+        }));
+        Forge::new(&[file]).load()
+    };
+    assert_eq!(answer(&with_copies(4, 0)), "load");
+    assert_eq!(answer(&with_copies(3, 100)), "load");
+    // More than what pads the file.
+    seen.refused("four times the file, and more", "after:SEGMENTS_SHARE_BYTES", with_copies(4, 100));
+    seen.refused("five times the file", "after:SEGMENTS_SHARE_BYTES", with_copies(5, 0));
+}
+
 #[test]
 fn every_refusal_of_the_reader_has_its_defect() {
     let mut seen = Seen::default();
@@ -512,6 +534,7 @@ fn every_refusal_of_the_reader_has_its_defect() {
     authenticity(&mut seen);
     signed_tables(&mut seen);
     segments(&mut seen);
+    shared_bytes(&mut seen);
     elf_files(&mut seen);
     contents(&mut seen);
     boot(&mut seen);

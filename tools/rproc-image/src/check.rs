@@ -26,6 +26,8 @@ pub struct Checked {
     pub loaded: Loaded,
     /// The processor and the board that it is for: nothing and empty for any.
     pub wanted: (Option<u32>, String),
+    /// The firmware's version, if the signer named one.
+    pub version: Option<String>,
 }
 
 /// What the check needs besides the file and the key.
@@ -61,7 +63,10 @@ pub fn framing(bytes: &[u8]) -> Result<Box<Reader<SoftwareHasher>>, Rejection> {
 /// Checks a container.
 pub fn check(bytes: &[u8], key: &OwnedPublicKey, board: &Board<'_>) -> Result<Checked, Rejection> {
     let mut reader = framing(bytes)?;
-    let layout = Layout::read(bytes, None);
+    let provider = Software;
+    // First of all: until then, what the file says of itself costs no work that grows with it.
+    let signer = reader.authenticate(&provider, &[TrustedKey::new("key", key.as_key())])?;
+    let layout = Layout::outline(bytes);
     let any_memory = layout.as_ref().map(any_memory).unwrap_or_default();
     let (processor, wanted_board) = layout.as_ref().map(wanted).unwrap_or_default();
     let target = Target {
@@ -75,17 +80,16 @@ pub fn check(bytes: &[u8], key: &OwnedPublicKey, board: &Board<'_>) -> Result<Ch
         most_security_counter: u32::MAX,
         decryption_key: board.decryption_key.map(CipherKey::Bytes),
     };
-    let provider = Software;
     let mut memory = Memory::default();
-    let signer = reader.authenticate(&provider, &[TrustedKey::new("key", key.as_key())])?;
     reader.plan(&target)?;
     let images = usize::try_from(reader.position()).ok().and_then(|position| bytes.get(position..));
     reader.push(images.unwrap_or_default(), &mut memory)?;
     while reader.verify_segments(&provider, &mut memory, STEP)? == Progress::Pending {}
     while reader.decrypt_segments(&provider, &target, &mut memory, STEP)? == Progress::Pending {}
     let loaded = reader.finish(&provider, &target, &mut memory)?;
+    let version = reader.own_tlvs().and_then(|own| own.version).map(str::to_owned);
     let segments = reader.segments().iter().map(|segment| (*segment, digest(&mut memory, segment))).collect();
-    Ok(Checked { signer, segments, loaded, wanted: (processor, wanted_board) })
+    Ok(Checked { signer, segments, loaded, wanted: (processor, wanted_board), version })
 }
 
 /// SHA-256 of what a segment's memory holds.

@@ -241,7 +241,7 @@ pub struct KeygenArguments {
     #[arg(long)]
     pub der: bool,
 
-    /// Replace a key of that name
+    /// Replace keys of those names
     #[arg(long)]
     pub force: bool,
 
@@ -321,6 +321,10 @@ pub struct AttachArguments {
     /// The signed file
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+
+    /// Write the file even if this project's partition would refuse it. The signature has to verify all the same
+    #[arg(long = "no-check", alias = "no_check")]
+    pub no_check: bool,
 
     /// Answer as JSON
     #[arg(long)]

@@ -31,6 +31,26 @@ pub fn not_to_be_signed(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// Why an ELF file can't be the firmware of an Arm processor, if its header says so.
+pub fn not_for_a_remote_processor(elf: &[u8]) -> Option<String> {
+    const ARM: u32 = 40;
+    const AARCH64: u32 = 183;
+    let both = word(elf, 16)?;
+    let (kind, machine) = (both & 0xffff, both >> 16);
+    let wanted = if elf.get(4) == Some(&2) { AARCH64 } else { ARM };
+    if machine != wanted {
+        return Some(format!(
+            "It is for another architecture: its e_machine is {machine}, Arm's is {wanted}. Give the remote processor's firmware."
+        ));
+    }
+    match kind {
+        2 => None,
+        1 => Some("It is an object file: link it first.".into()),
+        3 => Some("It is a shared object or position-independent: link it to fixed addresses.".into()),
+        other => Some(format!("It is no executable: its e_type is {other}.")),
+    }
+}
+
 /// What may help with a container that was refused.
 pub fn hint(bytes: &[u8], rejection: Rejection, key: Option<&OwnedPublicKey>) -> Option<String> {
     match rejection.refusal {
@@ -49,16 +69,16 @@ pub fn hint(bytes: &[u8], rejection: Rejection, key: Option<&OwnedPublicKey>) ->
             "Give the key that it was encrypted with, as `--enc_key FILE`: nothing inside can be verified without.".into(),
         ),
         Refusal::TargetMismatch => {
-            let target = target(&Layout::read(bytes, None)?)?;
-            Some(format!("The file is for {target}."))
+            let layout = Layout::outline(bytes)?;
+            Some(format!("The file is for {}.", target_of(layout.value(TARGET)?)))
         }
         Refusal::CounterTooLow => {
-            let layout = Layout::read(bytes, None)?;
+            let layout = Layout::outline(bytes)?;
             let counter = layout.value(SECURITY_COUNTER).and_then(|value| word(value, 0)).unwrap_or(0);
             Some(format!("The file's counter is {counter}."))
         }
         refusal if RESOURCE_TABLE.contains(&refusal.number()) => {
-            let layout = Layout::read(bytes, None)?;
+            let layout = Layout::outline(bytes)?;
             layout.value(ENCRYPTION)?;
             Some("The file is encrypted: a key other than the signer's in `--enc_key` has the same effect.".into())
         }
@@ -68,19 +88,21 @@ pub fn hint(bytes: &[u8], rejection: Rejection, key: Option<&OwnedPublicKey>) ->
 
 /// The processor id and the board that an image asks for: nothing and empty for any.
 pub fn wanted(layout: &Layout) -> (Option<u32>, String) {
-    let value = layout.value(TARGET).unwrap_or_default();
+    parts(layout.value(TARGET).unwrap_or_default())
+}
+
+fn parts(value: &[u8]) -> (Option<u32>, String) {
     let processor = word(value, 0).filter(|processor| *processor != u32::MAX);
     let board = value.get(4..).unwrap_or_default();
     (processor, String::from_utf8_lossy(board).into_owned())
 }
 
-/// The same in words; nothing if the image does not say.
-pub fn target(layout: &Layout) -> Option<String> {
-    layout.value(TARGET)?;
-    let (processor, board) = wanted(layout);
+/// A value of TARGET in words.
+pub fn target_of(value: &[u8]) -> String {
+    let (processor, board) = parts(value);
     let processor = processor.map_or("any processor".into(), |id| format!("processor {id}"));
     let board = if board.is_empty() { "any board".into() } else { format!("board {board:?}") };
-    Some(format!("{processor}, {board}"))
+    format!("{processor}, {board}")
 }
 
 fn of_other_files(bytes: &[u8]) -> Option<String> {
@@ -129,7 +151,18 @@ fn size_hint(bytes: &[u8]) -> String {
 
 /// Whose signature it may be.
 fn of_key(bytes: &[u8], key: &OwnedPublicKey) -> String {
-    let layout = Layout::read(bytes, None);
+    if !key.as_key().is_acceptable() {
+        let bits = key.as_key().bits();
+        let what = match bits {
+            ..2048 => "is too short",
+            2048..=4096 => "has an even modulus or a useless exponent",
+            _ => "is too long",
+        };
+        return format!(
+            "The given key, of {bits} bits, {what}: no platform trusts it, whatever it signed. RSA keys have 2048 to 4096 bits."
+        );
+    }
+    let layout = Layout::outline(bytes);
     let value = |kind| layout.as_ref().and_then(|layout| layout.value(kind)).map(<[u8]>::to_vec);
     let information = value(KEY_INFORMATION);
     let information =
@@ -157,6 +190,20 @@ fn of_key(bytes: &[u8], key: &OwnedPublicKey) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use remoteproc_image::reader::Rejection;
+
+    #[test]
+    fn a_key_that_nobody_trusts_is_named_before_anything_else() {
+        for (bytes, what) in [(128, "1024 bits, is too short"), (768, "6144 bits, is too long")] {
+            let key = OwnedPublicKey::Rsa { modulus: vec![0xff; bytes], exponent: 65537 };
+            let tlvs = [(1, vec![1]), (KEY_INFORMATION, key.to_der())];
+            let raw = remoteproc_image::write::RawContainer::new(&tlvs, vec![0; 8]);
+            let file = raw.with_signature(&vec![1; bytes]).unwrap();
+            let rejection = Rejection { refusal: Refusal::NoTrustedKey, offset: None };
+            let hint = hint(&file, rejection, Some(&key)).unwrap();
+            assert!(hint.contains(what) && !hint.contains("changed after"), "{hint}");
+        }
+    }
 
     #[test]
     fn the_older_layout_is_told_by_its_sum() {

@@ -1,5 +1,5 @@
 //! Reading inputs, and writing outputs: whole or not at all, and never over an input.
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -56,17 +56,44 @@ impl Output {
         self.file.persist(&path).map(drop).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Gives the output its name, unless there is already something of that name.
-    pub fn publish_new(self) -> Result<()> {
+    /// Gives the output its name, unless there is already something of that name. Returns the name.
+    pub fn publish_new(self) -> Result<PathBuf> {
         let path = self.path;
         match self.file.persist_noclobber(&path) {
-            Ok(_) => Ok(()),
-            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
-                bail!("{} exists: choose another name, or add --force", path.display())
-            }
+            Ok(_) => Ok(path),
+            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Err(exists(&path)),
             Err(error) => Err(error.error).with_context(|| format!("cannot write {}", path.display())),
         }
     }
+}
+
+fn exists(path: &Path) -> anyhow::Error {
+    anyhow!("{} exists: choose another name, or add --force", path.display())
+}
+
+/// Refuses a name that something has already.
+pub fn refuse_existing(path: &Path) -> Result<()> {
+    if fs::symlink_metadata(path).is_ok() { Err(exists(path)) } else { Ok(()) }
+}
+
+/// Whether two outputs would have the same name, or replace the same file.
+pub fn same_name(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+        Some((fs::canonicalize(parent).ok()?, path.file_name()?.to_owned()))
+    };
+    let same_place = place(one).is_some_and(|one| Some(one) == place(other));
+    same_place || same_file::is_same_file(one, other).unwrap_or(false)
+}
+
+/// Removes an output of an earlier run that the new ones would make wrong, unless it is an input.
+pub fn remove_stale(path: &Path, inputs: &[&Path]) -> Result<()> {
+    if fs::symlink_metadata(path).is_err() {
+        return Ok(());
+    }
+    refuse_inputs(path, inputs)?;
+    fs::remove_file(path)
+        .with_context(|| format!("cannot remove {}, which is of an earlier run", path.display()))
 }
 
 /// Writes a public file.

@@ -53,7 +53,7 @@ fn name(kind: u32) -> &'static str {
 }
 
 /// What a TLV's value means.
-fn meaning(layout: &Layout, tlv: &Tlv) -> Option<String> {
+fn meaning(tlv: &Tlv) -> Option<String> {
     let number = word(&tlv.value, 0).filter(|_| tlv.value.len() == 4);
     let byte = tlv.value.first().copied().filter(|_| tlv.value.len() == 1);
     match tlv.kind {
@@ -79,22 +79,42 @@ fn meaning(layout: &Layout, tlv: &Tlv) -> Option<String> {
             let key = OwnedPublicKey::of(&PublicKey::from_der(&tlv.value)?);
             Some(format!("{} key {}", kind(&key), hex(&key.id())))
         }
-        0x8001 | 0x8006 | 0x10001 | 0x10002 => {
+        0x8001..=0x8006 => Some(own_meaning(tlv).unwrap_or_else(|| "malformed: OWN_TLV_MALFORMED".into())),
+        0x10001 | 0x10002 => {
             let number = number?;
             Some(match tlv.kind {
-                0x8001 => number.to_string(),
-                0x8006 if number == 0 => "denied".into(),
-                0x8006 => "allowed".into(),
                 0x10001 => format!("BOOTADDR {number:#010x}"),
                 _ if number == 0 => "BOOTSEC non-secure".into(),
                 _ => "BOOTSEC secure".into(),
             })
         }
-        0x8002 => diagnosis::target(layout),
-        0x8003 if word(&tlv.value, 4)? == 0 => Some("none".into()),
-        0x8003 => Some(format!("{:#010x}, {} bytes", word(&tlv.value, 0)?, word(&tlv.value, 4)?)),
-        0x8004 => Some(hex(&tlv.value)),
-        0x8005 => Some(format!("{:?}", String::from_utf8_lossy(&tlv.value))),
+        _ => None,
+    }
+}
+
+/// What an own TLV says; nothing if the reader refuses it (docs/image-format.md).
+fn own_meaning(tlv: &Tlv) -> Option<String> {
+    let value = tlv.value.as_slice();
+    let printable = |text: &[u8]| text.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    let number = word(value, 0).filter(|_| value.len() == 4);
+    match tlv.kind {
+        0x8001 => Some(number?.to_string()),
+        0x8002 if (4..=36).contains(&value.len()) && printable(&value[4..]) => {
+            Some(diagnosis::target_of(value))
+        }
+        0x8003 if value == [0; 40] => Some("none".into()),
+        0x8003 if value.len() == 40 && word(value, 4) != Some(0) => {
+            Some(format!("{:#010x}, {} bytes", word(value, 0)?, word(value, 4)?))
+        }
+        0x8004 if value.len() == 32 => Some(hex(value)),
+        0x8005 if (1..=64).contains(&value.len()) && printable(value) => {
+            Some(format!("{:?}", String::from_utf8_lossy(value)))
+        }
+        0x8006 => match number? {
+            0 => Some("denied".into()),
+            1 => Some("allowed".into()),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -116,7 +136,7 @@ fn text(arguments: &InspectArguments, layout: &Layout, size: usize) -> String {
     let _ = writeln!(text, "\nSigned digest (SHA-256) {}", hex(&layout.signed_digest));
     let _ = writeln!(text, "\nTLVs\n  offset   type     bytes  meaning");
     for tlv in &layout.tlvs {
-        let what = match meaning(layout, tlv) {
+        let what = match meaning(tlv) {
             Some(meaning) => format!("{}: {meaning}", name(tlv.kind)),
             None => format!("{} {}", name(tlv.kind), shortened(&tlv.value)),
         };
@@ -165,7 +185,7 @@ fn json(arguments: &InspectArguments, layout: &Layout, bytes: &[u8]) -> Value {
         .map(|tlv| {
             json!({
                 "type": format!("{:#x}", tlv.kind), "name": name(tlv.kind), "offset": tlv.offset,
-                "len": tlv.value.len(), "hex": hex(&tlv.value), "meaning": meaning(layout, tlv)
+                "len": tlv.value.len(), "hex": hex(&tlv.value), "meaning": meaning(tlv)
             })
         })
         .collect();
@@ -216,4 +236,32 @@ fn json(arguments: &InspectArguments, layout: &Layout, bytes: &[u8]) -> Value {
         "resource_table": table,
         "notes": layout.notes
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_own_tlv_that_the_reader_refuses_is_shown_as_malformed() {
+        let shown = |kind, value: &[u8]| meaning(&Tlv { kind, offset: 0, value: value.to_vec() });
+        let malformed = Some("malformed: OWN_TLV_MALFORMED".to_owned());
+        assert_eq!(shown(0x8006, &[0, 0, 0, 0]).as_deref(), Some("denied"));
+        assert_eq!(shown(0x8006, &[1, 0, 0, 0]).as_deref(), Some("allowed"));
+        assert_eq!(shown(0x8003, &[0; 40]).as_deref(), Some("none"));
+        let bad: [(u32, &[u8]); 9] = [
+            (0x8006, &[2, 0, 0, 0]),
+            (0x8006, &[1]),
+            (0x8001, &[1, 0, 0]),
+            (0x8002, &[0; 3]),
+            (0x8002, &[0, 0, 0, 0, 0xff]),
+            (0x8003, &[0; 39]),
+            (0x8004, &[0; 31]),
+            (0x8005, b""),
+            (0x8005, b"\x07"),
+        ];
+        for (kind, value) in bad {
+            assert_eq!(shown(kind, value), malformed, "{kind:#x} {value:?}");
+        }
+    }
 }

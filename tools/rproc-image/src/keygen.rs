@@ -6,7 +6,7 @@ use crate::key_file::CURVE;
 use crate::private_key::{ED25519, P256, P384, PrivateKey, hex, kind};
 use crate::values::NewKey;
 use crate::{passphrase, pubkey};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use pem_rfc7468::LineEnding;
 use pkcs8::der::Encode;
 use pkcs8::der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
@@ -26,6 +26,7 @@ const ROUNDS: u32 = 600_000;
 pub fn run(arguments: &KeygenArguments) -> Result<Report, Failure> {
     // Asked first: making an RSA key takes a while.
     let name = arguments.out.display().to_string();
+    refuse_outputs(arguments)?;
     let passphrase =
         if arguments.encrypt { Some(passphrase::for_new(&arguments.passphrase, &name)?) } else { None };
     let der = match arguments.kind {
@@ -48,15 +49,50 @@ pub fn run(arguments: &KeygenArguments) -> Result<Report, Failure> {
     let bytes = if arguments.der { der } else { pem(label, &der)? };
     let pwd_file: Vec<_> = arguments.passphrase.key_pwd_file.as_deref().into_iter().collect();
     let private = Output::prepare(&arguments.out, &bytes, Secrecy::Private, &pwd_file)?;
-    if arguments.force { private.publish() } else { private.publish_new() }?;
-    if let Some(path) = &arguments.pub_out {
-        let bytes = if arguments.der { public.to_der() } else { pubkey::pem(&public)?.into_bytes() };
-        files::write(path, &bytes, &[&arguments.out])?;
-    }
+    let public_output = match &arguments.pub_out {
+        Some(path) => {
+            let bytes = if arguments.der { public.to_der() } else { pubkey::pem(&public)?.into_bytes() };
+            Some(Output::prepare(path, &bytes, Secrecy::Public, &pwd_file)?)
+        }
+        None => None,
+    };
+    publish(private, public_output, arguments.force)?;
     let id = hex(&public.id());
     Ok(Report {
         text: format!("{name}: new {} key {id}\n", kind(&public)),
         json: json!({ "file": name, "key": kind(&public), "key_id": id, "encrypted": passphrase.is_some() }),
+    })
+}
+
+/// Refuses outputs that can't both be written, before a passphrase is asked for and a key is made.
+fn refuse_outputs(arguments: &KeygenArguments) -> Result<()> {
+    let outputs = || [Some(&arguments.out), arguments.pub_out.as_ref()].into_iter().flatten();
+    if let Some(public) = &arguments.pub_out
+        && files::same_name(&arguments.out, public)
+    {
+        bail!("--out and --pub-out are the same file, {}: choose two names", public.display());
+    }
+    if !arguments.force {
+        outputs().try_for_each(|path| files::refuse_existing(path))?;
+    }
+    Ok(())
+}
+
+/// Gives both keys their names. The public one goes first: an old private key is replaced only when nothing is left that could fail.
+fn publish(private: Output, public: Option<Output>, force: bool) -> Result<()> {
+    let public = match public {
+        Some(public) if force => public.publish().map(|()| None),
+        Some(public) => public.publish_new().map(Some),
+        None => Ok(None),
+    }?;
+    if force {
+        return private.publish();
+    }
+    private.publish_new().map(drop).inspect_err(|_| {
+        // Both or none: this one was new.
+        if let Some(path) = &public {
+            let _ = std::fs::remove_file(path);
+        }
     })
 }
 

@@ -1,6 +1,6 @@
 //! A container taken apart for people to look at. Nothing in it is verified, and nothing is taken for more than it is: only
 //! `check`, which is the partition's own reader, says whether a file is good.
-use object::{Object, ObjectSection};
+use crate::sections;
 use remoteproc_image::provider::{BlockDecryption, CipherKey, Provider};
 use remoteproc_image::software::Software;
 use sha2::{Digest, Sha256};
@@ -12,8 +12,17 @@ const ENCRYPTION_TABLE: u32 = 0x12;
 /// Own TLV: place and hash of the resource table.
 const RESOURCE_TABLE: u32 = 0x8003;
 const PT_LOAD: u32 = 1;
-/// Bytes of memory that are laid out at most: whatever a file says of its segments, showing it takes no more.
-const MAX_SHOWN: usize = 256 << 20;
+/// Bytes of zero fill that are laid out at most, beside twice the file's size: whatever a file says of its segments, showing it
+/// takes no more.
+const MOST_ZEROS: usize = 64 << 20;
+
+/// What may still be spent on what a file says of itself.
+struct Budget {
+    /// Bytes to hash: segments of an honest file don't share bytes, so all of them together are no more than the file.
+    hashed: usize,
+    /// Bytes of memory to lay out.
+    shown: usize,
+}
 
 /// Reads a little-endian word.
 pub fn word(bytes: &[u8], offset: usize) -> Option<u32> {
@@ -69,11 +78,15 @@ pub struct Segment {
     pub flags: u32,
     /// The signed hash of its file bytes.
     pub digest: [u8; 32],
+    /// The initialization vector, if it is encrypted.
+    vector: Option<[u8; 16]>,
+    /// Where its image ends in the file.
+    image_end: usize,
     /// What its memory holds once loaded: zero fill included, decrypted if there was a key. Nothing if the file does not have
     /// the bytes, or they are encrypted and there is no key.
     pub loaded: Option<Vec<u8>>,
-    /// The file's bytes have the signed hash.
-    pub hash_matches: bool,
+    /// Whether the file's bytes have the signed hash; nothing if that was not looked at.
+    pub hash_matches: Option<bool>,
 }
 
 /// Where the resource table is.
@@ -98,7 +111,7 @@ pub struct Layout {
     pub signature_offset: usize,
     /// Offset of the images.
     pub images_offset: usize,
-    /// SHA-256 over header and TLV area with its pad.
+    /// SHA-256 over header and TLV area with its pad; zeros in an outline.
     pub signed_digest: [u8; 32],
     /// The TLVs, up to the first that does not fit.
     pub tlvs: Vec<Tlv>,
@@ -113,8 +126,18 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Takes a container apart whose header has passed the reader.
+    /// Takes a container apart whose header has passed the reader, with its segments' contents. Hashes each byte of the file
+    /// once at most.
     pub fn read(bytes: &[u8], key: Option<&[u8]>) -> Option<Self> {
+        let mut layout = Self::outline(bytes)?;
+        layout.signed_digest = Sha256::digest(bytes.get(..layout.signature_offset)?).into();
+        let shown = bytes.len().saturating_mul(2).saturating_add(MOST_ZEROS);
+        layout.read_contents(bytes, key, Budget { hashed: bytes.len(), shown });
+        Some(layout)
+    }
+
+    /// Takes a container apart without looking into its segments: hashes nothing.
+    pub fn outline(bytes: &[u8]) -> Option<Self> {
         let header = Header {
             magic: word(bytes, 0)?,
             version: word(bytes, 4)?,
@@ -126,12 +149,11 @@ impl Layout {
         let signature_offset = padded(header.tlv_length)?.checked_add(HEADER_SIZE)?;
         let images_offset = signature_offset.checked_add(padded(header.signature_length)?)?;
         let area = bytes.get(..HEADER_SIZE.checked_add(header.tlv_length as usize)?)?;
-        let signed_digest = Sha256::digest(bytes.get(..signature_offset)?).into();
         let mut layout = Self {
             header,
             signature_offset,
             images_offset,
-            signed_digest,
+            signed_digest: [0; 32],
             tlvs: Vec::new(),
             images: Vec::new(),
             segments: Vec::new(),
@@ -140,7 +162,7 @@ impl Layout {
         };
         layout.read_tlvs(area);
         layout.read_images(bytes);
-        layout.read_segments(bytes, key);
+        layout.read_segments(bytes);
         layout.find_resource_table(bytes);
         Some(layout)
     }
@@ -187,12 +209,11 @@ impl Layout {
         self.images = images;
     }
 
-    fn read_segments(&mut self, bytes: &[u8], key: Option<&[u8]>) {
+    fn read_segments(&mut self, bytes: &[u8]) {
         let (kind, entry_size) = if self.is_encrypted() { (ENCRYPTION_TABLE, 80) } else { (HASH_TABLE, 64) };
         let table = self.value(kind).unwrap_or_default().to_vec();
         let mut entries = table.chunks_exact(entry_size);
         let images = self.images.clone();
-        let mut budget = MAX_SHOWN;
         for (image, (start, size)) in images.iter().enumerate() {
             let elf = &bytes[*start..*start + *size];
             // e_phnum stands elsewhere in a 64-bit file.
@@ -200,19 +221,24 @@ impl Layout {
             let is_last = image + 1 == images.len();
             let count = if is_last { entries.len() } else { usize::from(count) };
             for entry in entries.by_ref().take(count) {
-                if word(entry, 0) == Some(PT_LOAD)
-                    && let Some(segment) = segment(bytes, (image, *start..*start + *size), entry, key, budget)
-                {
-                    if !segment.hash_matches {
-                        let (image, address) = (segment.image, segment.device_address);
-                        self.notes.push(format!(
-                            "image {image}: the bytes of the segment at {address:#010x} do not have the signed hash"
-                        ));
-                    }
-                    budget -= segment.loaded.as_ref().map_or(0, Vec::len);
-                    self.segments.push(segment);
+                if word(entry, 0) == Some(PT_LOAD) {
+                    self.segments.extend(segment((image, *start..*start + *size), entry));
                 }
             }
+        }
+    }
+
+    /// Hashes and lays out the segments, as far as the budget goes.
+    fn read_contents(&mut self, bytes: &[u8], key: Option<&[u8]>, mut budget: Budget) {
+        for segment in &mut self.segments {
+            let (image, address) = (segment.image, segment.device_address);
+            segment.look_into(bytes, key, &mut budget);
+            let what = match segment.hash_matches {
+                Some(true) => continue,
+                Some(false) => "do not have the signed hash",
+                None => "were not looked at: the segments together have more bytes than the file",
+            };
+            self.notes.push(format!("image {image}: the bytes of the segment at {address:#010x} {what}"));
         }
     }
 
@@ -226,18 +252,13 @@ impl Layout {
         }
         let mut places = Vec::new();
         for (image, (start, size)) in self.images.iter().enumerate() {
-            let Ok(file) = object::File::parse(&bytes[*start..*start + *size]) else {
+            let Ok(section) = sections::resource_table(&bytes[*start..*start + *size]) else {
                 self.notes.push(format!("image {image} is no ELF file that can be read"));
                 continue;
             };
-            let section = file.section_by_name(".resource_table").filter(|section| section.size() > 0);
-            let place = section.and_then(|section| {
-                Some(TablePlace {
-                    image: Some(image),
-                    device_address: section.address().try_into().ok()?,
-                    size: section.size().try_into().ok()?,
-                    signed: false,
-                })
+            let place = section.and_then(|(address, size)| {
+                let (device_address, size) = (address.try_into().ok()?, size.try_into().ok()?);
+                Some(TablePlace { image: Some(image), device_address, size, signed: false })
             });
             places.extend(place);
         }
@@ -257,45 +278,88 @@ impl Layout {
     }
 }
 
-/// Reads one entry of the signed table. `image`: its index and its place in the file; `budget`: bytes of memory that may be
-/// laid out.
-fn segment(
-    bytes: &[u8],
-    (image, place): (usize, Range<usize>),
-    entry: &[u8],
-    key: Option<&[u8]>,
-    budget: usize,
-) -> Option<Segment> {
+/// Reads one entry of the signed table. `place`: its image's place in the file.
+fn segment((image, place): (usize, Range<usize>), entry: &[u8]) -> Option<Segment> {
     let at = |index: usize| word(entry, index * 4);
-    let (offset, file_size, memory_size) = (at(1)? as usize, at(4)?, at(5)?);
-    let digest: [u8; 32] = *entry.get(32..)?.first_chunk()?;
-    let vector: Option<[u8; 16]> = entry.get(64..).and_then(|vector| vector.first_chunk()).copied();
-    let elf = bytes.get(place.clone())?;
-    let end = offset.checked_add(file_size as usize)?;
-    // An empty segment's offset means nothing.
-    let stored = if file_size == 0 { Some(&[][..]) } else { elf.get(offset..end) };
-    let hash_matches = stored.is_some_and(|stored| Sha256::digest(stored)[..] == digest);
-    let loaded = stored.and_then(|stored| {
-        if memory_size as usize > budget || memory_size < file_size {
-            return None;
-        }
-        let mut memory = stored.to_vec();
-        if let Some(vector) = vector {
-            let decrypted = Software.decryption(&CipherKey::Bytes(key?))?.decrypt(&vector, &mut memory);
-            decrypted.then_some(())?;
-        }
-        memory.resize(memory_size as usize, 0);
-        Some(memory)
-    });
     Some(Segment {
         image,
-        offset: place.start.checked_add(offset)?,
+        offset: place.start.checked_add(at(1)? as usize)?,
         device_address: at(3)?,
-        file_size,
-        memory_size,
+        file_size: at(4)?,
+        memory_size: at(5)?,
         flags: at(6)?,
-        digest,
-        loaded,
-        hash_matches,
+        digest: *entry.get(32..)?.first_chunk()?,
+        vector: entry.get(64..).and_then(|vector| vector.first_chunk()).copied(),
+        image_end: place.end,
+        loaded: None,
+        hash_matches: None,
     })
+}
+
+impl Segment {
+    /// Hashes the segment's bytes, and lays its memory out.
+    fn look_into(&mut self, bytes: &[u8], key: Option<&[u8]>, budget: &mut Budget) {
+        let (file_size, memory_size) = (self.file_size as usize, self.memory_size as usize);
+        let end = self.offset.checked_add(file_size).filter(|end| *end <= self.image_end);
+        // An empty segment's offset means nothing.
+        let stored =
+            if file_size == 0 { Some(&[][..]) } else { end.and_then(|end| bytes.get(self.offset..end)) };
+        let Some(stored) = stored else {
+            self.hash_matches = Some(false);
+            return;
+        };
+        let Some(rest) = budget.hashed.checked_sub(file_size) else { return };
+        budget.hashed = rest;
+        self.hash_matches = Some(Sha256::digest(stored)[..] == self.digest);
+        let Some(rest) = budget.shown.checked_sub(memory_size).filter(|_| memory_size >= file_size) else {
+            return;
+        };
+        let mut memory = stored.to_vec();
+        if let Some(vector) = &self.vector {
+            let decryption = key.and_then(|key| Software.decryption(&CipherKey::Bytes(key)));
+            if !decryption.is_some_and(|mut decryption| decryption.decrypt(vector, &mut memory)) {
+                return;
+            }
+        }
+        memory.resize(memory_size, 0);
+        budget.shown = rest;
+        self.loaded = Some(memory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A container of `count` segments that all are the same `size` bytes.
+    fn same_bytes(count: usize, size: usize) -> Vec<u8> {
+        let entry: Vec<u8> =
+            [PT_LOAD, 0, 0, 0, size as u32, size as u32, 4, 4].map(u32::to_le_bytes).concat();
+        let entry = [entry, vec![0; 32]].concat();
+        let tlvs = [(0x05, (size as u32).to_le_bytes().to_vec()), (HASH_TABLE, entry.repeat(count))];
+        remoteproc_image::write::RawContainer::new(&tlvs, vec![0; size]).with_signature(&[1; 64]).unwrap()
+    }
+
+    #[test]
+    fn no_more_bytes_are_hashed_than_the_file_has() {
+        let size = 1 << 20;
+        let layout = Layout::read(&same_bytes(200, size), None).unwrap();
+        assert_eq!(layout.segments.len(), 200);
+        let hashed = layout.segments.iter().filter(|segment| segment.hash_matches.is_some()).count();
+        assert_eq!(hashed, 1, "the second time would exceed the file");
+        let shown: usize =
+            layout.segments.iter().filter_map(|segment| Some(segment.loaded.as_ref()?.len())).sum();
+        assert!(shown <= size);
+        assert!(layout.notes.iter().any(|note| note.contains("more bytes than the file")));
+    }
+
+    #[test]
+    fn an_outline_hashes_nothing() {
+        let layout = Layout::outline(&same_bytes(3, 64)).unwrap();
+        assert_eq!(layout.segments.len(), 3);
+        assert!(
+            layout.segments.iter().all(|segment| segment.hash_matches.is_none() && segment.loaded.is_none())
+        );
+        assert_eq!(layout.signed_digest, [0; 32]);
+    }
 }

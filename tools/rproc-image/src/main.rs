@@ -15,6 +15,7 @@
 //! | `check` | the complete check of a container, by the partition's own reader |
 //! | `diagnosis` | what a refused file seems to be instead |
 //! | `layout` | a container taken apart, without believing it |
+//! | `sections` | the resource table's section in an ELF file that nobody vouches for |
 //! | `memory` | memory that segments are loaded to |
 //! | `drawing` | segments as a picture |
 //! | `resource_table` | a resource table's entries for machines |
@@ -36,6 +37,7 @@ mod private_key;
 mod pubkey;
 mod recipe;
 mod resource_table;
+mod sections;
 mod sign;
 mod two_steps;
 mod values;

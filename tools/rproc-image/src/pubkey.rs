@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use pem_rfc7468::LineEnding;
 use remoteproc_image::write::OwnedPublicKey;
 use serde_json::json;
+use std::path::Path;
 
 /// A public key as PEM.
 pub fn pem(key: &OwnedPublicKey) -> Result<String, anyhow::Error> {
@@ -22,7 +23,9 @@ pub fn run(arguments: &PubkeyArguments) -> Result<Report, Failure> {
     let text = match &arguments.out {
         Some(path) => {
             let bytes = if arguments.der { key.to_der() } else { pem.clone().into_bytes() };
-            files::write(path, &bytes, &[&arguments.key])?;
+            let passphrase = arguments.passphrase.key_pwd_file.as_deref();
+            let inputs: Vec<&Path> = passphrase.into_iter().chain([arguments.key.as_path()]).collect();
+            files::write(path, &bytes, &inputs)?;
             format!("{}: {} key {id}\n", path.display(), kind(&key))
         }
         None => pem.clone(),

@@ -40,6 +40,12 @@ impl Recipe {
             if let Some(what) = diagnosis::not_to_be_signed(&bytes) {
                 return Err(Failure::refused(path, None, what.into(), None));
             }
+            if !arguments.no_check
+                && let Some(what) = diagnosis::not_for_a_remote_processor(&bytes)
+            {
+                let hint = "Other processors' loaders may take it: add --no-check to sign for one.";
+                return Err(Failure::refused(path, None, what, Some(hint.into())));
+            }
             container = container.image(&bytes);
         }
         if let Some(path) = &arguments.key_info {

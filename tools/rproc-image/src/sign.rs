@@ -30,6 +30,10 @@ pub fn run(arguments: &SignArguments) -> Result<Report, Failure> {
     Ok(report("signed", &arguments.out, &bytes, &key.public, key.signer.algorithm().name()))
 }
 
+/// What a refusal of the tool's own check ends with.
+pub const NOT_WRITTEN: &str =
+    "Nothing was written. To sign for another loader, that takes such a file, add --no-check.";
+
 /// Refuses to hand out what the partition would refuse.
 pub fn self_check(
     bytes: &[u8],
@@ -37,10 +41,9 @@ pub fn self_check(
     decryption_key: Option<&[u8]>,
     out: &Path,
 ) -> Result<(), Failure> {
-    check(bytes, key, &Board { decryption_key, ..Board::default() }).map(drop).map_err(|rejection| {
-        let hint = "Nothing was written. To sign for another loader, that takes such a file, add --no-check.";
-        Failure::rejected(out, rejection, Some(hint.into()))
-    })
+    check(bytes, key, &Board { decryption_key, ..Board::default() })
+        .map(drop)
+        .map_err(|rejection| Failure::rejected(out, rejection, Some(NOT_WRITTEN.into())))
 }
 
 /// What is told of a container that was written.

@@ -1,11 +1,11 @@
 //! `tbs` and `attach`: signing with a key that stays in its hardware.
-use crate::check::Board;
+use crate::check::{Board, framing};
 use crate::cli::{AttachArguments, TbsArguments};
 use crate::failure::{Failure, Report};
 use crate::files::{self, Output, Secrecy};
 use crate::private_key::{algorithm_of, check_type, hex, kind, read_public};
 use crate::recipe::{Recipe, inputs};
-use crate::sign::{report, self_check};
+use crate::sign::{NOT_WRITTEN, report, self_check};
 use remoteproc_image::provider::Algorithm;
 use remoteproc_image::write::{P256Key, Unsigned, WriteError};
 use remoteproc_refusal::Refusal;
@@ -35,10 +35,13 @@ pub fn tbs(arguments: &TbsArguments) -> Result<Report, Failure> {
     check_type(&key, arguments.recipe.key_type)?;
     let algorithm = algorithm_of(&key, arguments.recipe.algorithm())?;
     let recipe = Recipe::read(&arguments.recipe, &key)?;
+    let unsigned = recipe.container.to_be_signed(&key, algorithm).map_err(|error| recipe.refuse(error))?;
     if !arguments.recipe.no_check {
+        // With as many bytes for the signature as the key really makes.
+        framing(&unsigned.container())
+            .map_err(|rejection| Failure::rejected(&arguments.out, rejection, Some(NOT_WRITTEN.into())))?;
         rehearse(&recipe, arguments)?;
     }
-    let unsigned = recipe.container.to_be_signed(&key, algorithm).map_err(|error| recipe.refuse(error))?;
     let (bytes_path, digest_path) = (beside(&arguments.out, ".tbs"), beside(&arguments.out, ".digest"));
     let digest = digest(&unsigned);
 
@@ -51,6 +54,10 @@ pub fn tbs(arguments: &TbsArguments) -> Result<Report, Failure> {
         outputs.push(prepare(&digest_path, digest)?);
     }
     outputs.push(prepare(&arguments.out, &unsigned.container())?);
+    if digest.is_none() {
+        // That of an earlier run is no digest of these bytes.
+        files::remove_stale(&digest_path, &inputs)?;
+    }
     for output in outputs {
         output.publish()?;
     }
@@ -116,12 +123,17 @@ pub fn attach(arguments: &AttachArguments) -> Result<Report, Failure> {
         };
         Failure::refused(&arguments.signature, None, sentence(&error), Some(hint))
     })?;
-    let inputs = [&arguments.input, &arguments.signature, &arguments.key].map(PathBuf::as_path);
-    // Encrypted segments can't be looked into here, and need not be: `verify --enc_key` does.
-    match crate::check::check(&bytes, &key, &Board::default()) {
-        Ok(_) => {}
-        Err(rejection) if rejection.refusal == Refusal::NoDecryptionKey => {}
-        Err(rejection) => return Err(Failure::rejected(&arguments.input, rejection, None)),
+    let mut inputs = [&arguments.input, &arguments.signature, &arguments.key].map(PathBuf::as_path).to_vec();
+    inputs.extend(arguments.passphrase.key_pwd_file.as_deref());
+    if !arguments.no_check {
+        // Encrypted segments can't be looked into here, and need not be: `verify --enc_key` does.
+        match crate::check::check(&bytes, &key, &Board::default()) {
+            Ok(_) => {}
+            Err(rejection) if rejection.refusal == Refusal::NoDecryptionKey => {}
+            Err(rejection) => {
+                return Err(Failure::rejected(&arguments.input, rejection, Some(NOT_WRITTEN.into())));
+            }
+        }
     }
     files::write(&arguments.out, &bytes, &inputs)?;
     Ok(report("signed", &arguments.out, &bytes, &key, unsigned.algorithm().name()))

@@ -61,6 +61,16 @@ pub fn run(arguments: &VerifyArguments) -> Result<Report, Failure> {
         let dumps = if loaded.coredump_allowed { "allowed" } else { "denied" };
         let _ = writeln!(text, "  encrypted; dumps of its memory are {dumps}");
     }
+    // A resource table would have come out as nonsense: nothing else tells that the key was the signer's.
+    let key_checked = loaded.encrypted.then(|| loaded.resource_table.is_some());
+    if key_checked == Some(false) {
+        text.push_str(
+            "  not checked: whether this is the decryption key, as there is no resource table to show it (CBC tells nothing)\n",
+        );
+    }
+    if let Some(version) = &checked.version {
+        let _ = writeln!(text, "  version {version:?}");
+    }
     if loaded.security_counter > 0 {
         let _ = writeln!(text, "  security counter {}", loaded.security_counter);
     }
@@ -96,9 +106,11 @@ pub fn run(arguments: &VerifyArguments) -> Result<Report, Failure> {
         "resource_table": loaded.resource_table.map(|table| json!({
             "da": format!("{:#x}", table.device_address), "size": table.size
         })),
+        "version": checked.version,
         "security_counter": loaded.security_counter,
         "target": json!({ "processor": processor, "board": board }),
         "encrypted": loaded.encrypted,
+        "decryption_key_checked": key_checked,
         "coredump_allowed": loaded.coredump_allowed,
     });
     Ok(Report { text, json })

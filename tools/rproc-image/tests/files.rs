@@ -6,6 +6,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use support::{Scratch, mode, pem, vector};
 
 const SIGN: &str = "sign --in fw.elf --key key.pem --out";
+const ATTACH: &str =
+    "attach --in fw.unsigned --signature a.bin --key locked.pem --key-pwd-file pass.txt --out";
 
 fn scratch() -> Scratch {
     let scratch = Scratch::new();
@@ -31,12 +33,29 @@ fn an_output_that_is_an_input_is_refused_through_every_link() {
     // The other commands that write, and the other inputs.
     scratch.write("aes.key", [1; 16]);
     scratch.run("tbs --in fw.elf --key key.pem --out fw.unsigned").good();
-    scratch.write("a.bin", [0; 256]);
+    scratch.write("locked.pem", pem("ENCRYPTED PRIVATE KEY", &vector("keys/rsa2048-enc.pk8.der")));
+    scratch.write("pass.txt", "golden-pass\n");
+    let signed = vector("01-rsa2048-m4.sig");
+    scratch.write("a.bin", &signed[364..364 + 256]);
+    let all = scratch.names();
+    let contents =
+        || all.iter().filter(|name| *name != "v").map(|name| scratch.read(name)).collect::<Vec<_>>();
+    let before_all = contents();
     for line in [
         format!("{SIGN} aes.key --enc_key aes.key"),
         format!("{SIGN} aes.key --key_info aes.key"),
         "tbs --in fw.elf --key key.pem --out fw.elf".to_owned(),
         "pubkey --key key.pem --out key.pem".to_owned(),
+        "pubkey --key locked.pem --key-pwd-file pass.txt --out pass.txt".to_owned(),
+        format!("{SIGN} pass.txt --key-pwd-file pass.txt"),
+        "tbs --in fw.elf --key locked.pem --key-pwd-file pass.txt --out pass.txt".to_owned(),
+        "tbs --in fw.elf --key key.pem --key_info fw.unsigned.tbs --out fw.unsigned".to_owned(),
+        format!("{ATTACH} pass.txt"),
+        format!("{ATTACH} a.bin"),
+        format!("{ATTACH} fw.unsigned"),
+        format!("{ATTACH} locked.pem"),
+        "keygen --force --encrypt --key-pwd-file pass.txt --out pass.txt".to_owned(),
+        "keygen --force --encrypt --key-pwd-file pass.txt --out other.pem --pub-out pass.txt".to_owned(),
     ] {
         let answer = scratch.run(&line);
         assert_eq!(answer.code, 1, "{line}");
@@ -45,7 +64,58 @@ fn an_output_that_is_an_input_is_refused_through_every_link() {
     for name in &before {
         assert!(scratch.path(name).exists(), "{name}");
     }
-    assert_eq!(scratch.read("aes.key"), [1; 16]);
+    assert!(contents() == before_all, "no input changed");
+    assert_eq!(scratch.names(), all);
+    // With another name the last ones go through.
+    scratch.run(&format!("{ATTACH} fw.sig")).good();
+    assert!(scratch.read("fw.sig") == signed);
+}
+
+#[test]
+fn a_key_pair_is_written_whole_or_not_at_all() {
+    let scratch = Scratch::new();
+    scratch.run("keygen --out old.pem --pub-out old.pub.pem").good();
+    let old = (scratch.read("old.pem"), scratch.read("old.pub.pem"));
+    let before = scratch.names();
+    for (line, reason) in [
+        ("keygen --force --out old.pem --pub-out missing/x", "no directory missing"),
+        ("keygen --force --out missing/x --pub-out old.pub.pem", "no directory missing"),
+        ("keygen --force --out old.pem --pub-out v", "not a regular file"),
+        ("keygen --out new.pem --pub-out missing/x", "no directory missing"),
+        ("keygen --out new.pem --pub-out new.pem", "the same file"),
+        ("keygen --out new.pem --pub-out ./new.pem", "the same file"),
+        ("keygen --force --out old.pem --pub-out old.pem", "the same file"),
+        ("keygen --out new.pem --pub-out old.pub.pem", "old.pub.pem exists"),
+        ("keygen --out new.pem --pub-out old.pem", "old.pem exists"),
+        ("keygen --out old.pem --pub-out new.pub.pem", "old.pem exists"),
+    ] {
+        let answer = scratch.run(line);
+        assert_eq!(answer.code, 1, "{line}");
+        assert!(answer.stderr.contains(reason), "{line}: {}", answer.stderr);
+        assert!((scratch.read("old.pem"), scratch.read("old.pub.pem")) == old, "{line}");
+        assert_eq!(scratch.names(), before, "{line}");
+    }
+    scratch.run("keygen --force --out old.pem --pub-out old.pub.pem").good();
+    assert!(scratch.read("old.pem") != old.0 && scratch.read("old.pub.pem") != old.1);
+    let id = |key: &str| scratch.run(&format!("pubkey --json --key {key}")).good().json()["key_id"].clone();
+    assert_eq!(id("old.pem"), id("old.pub.pem"));
+}
+
+#[test]
+fn a_digest_of_other_bytes_is_not_left_beside_new_ones() {
+    let scratch = scratch();
+    scratch.run("tbs --in fw.elf --key key.pem --out fw.unsigned").good();
+    assert!(scratch.path("fw.unsigned.digest").exists());
+    scratch.run("keygen --type ed25519 --out ed.pem").good();
+    // An input of that name stays, and nothing is written.
+    let bytes = scratch.read("fw.unsigned.tbs");
+    let line = "tbs --in fw.elf --key ed.pem --out fw.unsigned";
+    let answer = scratch.run(&format!("{line} --key_info fw.unsigned.digest"));
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    assert!(scratch.path("fw.unsigned.digest").exists() && scratch.read("fw.unsigned.tbs") == bytes);
+    scratch.run(line).good();
+    assert!(!scratch.path("fw.unsigned.digest").exists());
+    assert!(scratch.read("fw.unsigned.tbs") != bytes);
 }
 
 #[test]

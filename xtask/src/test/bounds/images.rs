@@ -1,5 +1,6 @@
 //! Images made here for measurements: as large, and with as much metadata, as the partition takes.
 use anyhow::{Context, Result};
+use remoteproc_image::reader::MOST_LOADED;
 use remoteproc_image::write::{Container, EncryptionKey, Order, SigningKey};
 
 /// Device address of the processor's private code region, and its bytes: all of it is filled.
@@ -97,7 +98,7 @@ fn elf_of(segments: &[Segment]) -> Result<Vec<u8>> {
 }
 
 /// An image whose bytes are as laborious as can be: each of the segments' belongs to all of them, and every byte, of those that
-/// are not loaded too, could be the first of the resource table's name.
+/// are not loaded too, could be the first of the resource table's name. As many segments share them as an image may have loaded.
 pub fn tangled(key: &impl SigningKey) -> Result<Vec<u8>> {
     let size = SLICE / 2;
     let headers: Result<Vec<Header>> = (0..MOST_HEADERS)
@@ -106,7 +107,7 @@ pub fn tangled(key: &impl SigningKey) -> Result<Vec<u8>> {
             Ok(Header { address, flags: READ_EXECUTE, offset: body(MOST_HEADERS), size })
         })
         .collect();
-    let dots = vec![b'.'; size + 4 * SLICE];
+    let dots = vec![b'.'; size * MOST_HEADERS / usize::try_from(MOST_LOADED)?];
     Ok(Container::new(Order::Mainline).image(&elf(&headers?, &[&dots])?).sign(key)?)
 }
 
