@@ -2,10 +2,11 @@
 use crate::cli::RecipeArguments;
 use crate::failure::Failure;
 use crate::values::{Coredump, TlvOrder, number};
-use crate::{diagnosis, files};
+use crate::{diagnosis, files, key_information};
 use anyhow::{Context, Result, anyhow, bail};
 use remoteproc_image::write::{Container, EncryptionKey, Order, OwnedPublicKey, WriteError};
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -49,7 +50,12 @@ impl Recipe {
             container = container.image(&bytes);
         }
         if let Some(path) = &arguments.key_info {
-            container = container.key_information(&files::read(path)?);
+            let bytes = Zeroizing::new(files::read(path)?);
+            if let Some(warning) = key_information::look(path, &bytes, key)? {
+                // Not part of the answer, which may be for a machine.
+                let _ = writeln!(std::io::stderr(), "warning: {warning}");
+            }
+            container = container.key_information(&bytes);
         }
         for tlv in platform {
             container = container.platform(tlv.kind, &tlv.value).map_err(anyhow::Error::new)?;

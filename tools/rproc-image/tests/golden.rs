@@ -81,6 +81,9 @@ fn sign() {
             "sign --in v/elf/fw_m33_s.elf --in v/elf/fw_m33_ns.elf --key p256.pem --key_type ecc --out multi.sig --json",
             "sign --in v/elf/fw_m33_ns.elf --key p256.pem --security-counter 7 --target-processor 0 --board board-1 \
              --resource-table --key-id --fw-version 1.2.3 --coredump denied --out own.sig",
+            "sign --in v/elf/fw_m4.elf --key rsa.pem --key_info v/keys/rsa2048.pub.der --out out.sig",
+            "sign --in v/elf/fw_m4.elf --key rsa.pem --key_info v/keys/rsa2048.pub.pem --out out.sig",
+            "sign --in v/elf/fw_m4.elf --key rsa.pem --key_info v/keys/p256.pub.der --out out.sig",
             "inspect own.sig",
             "verify own.sig --key v/keys/p256.pub.pem",
             "verify own.sig --key v/keys/p256.pub.pem --target-processor 0 --board board-1 --security-counter 7",
@@ -116,6 +119,7 @@ fn sign_errors() {
         format!("{base} rsa.pem --plat-tlv bootaddr 0x0"),
         format!("{base} rsa.pem --plat-tlv BOOTADDR 0x0 --plat-tlv 0x10001 0x0"),
         format!("{base} rsa.pem --enc_key short.key"),
+        format!("{base} rsa.pem --key_info rsa.pem"),
         format!("{base} rsa.pem --fw-version ä"),
         format!("{base} rsa.pem --plat-tlv BOOTADDR 0x20000000"),
         "sign --in raw.bin --key rsa.pem --out out.sig".into(),
