@@ -120,8 +120,8 @@ fn only_executables_for_arm_are_signed_unless_nothing_is_checked() {
         (2_u16, 62_u16, "e_machine is 62"),
         (2, 243, "e_machine is 243"),
         (2, 183, "e_machine is 183"),
-        (1, 40, "link it first"),
-        (3, 40, "fixed addresses"),
+        (1, 40, "an object file"),
+        (3, 40, "position-independent"),
         (4, 40, "e_type is 4"),
     ] {
         let mut other = elf.clone();
