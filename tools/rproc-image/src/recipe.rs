@@ -88,9 +88,13 @@ pub fn inputs<'a>(arguments: &'a RecipeArguments, key: &'a Path) -> Vec<&'a Path
 /// An ELF file's defects are refusals; everything else is the command line's.
 fn refuse(error: WriteError, inputs: &[PathBuf]) -> Failure {
     match error {
-        WriteError::Elf { image, reason } => {
+        WriteError::Elf { image, header, reason } => {
             let path = inputs.get(image).map_or(Path::new("image"), PathBuf::as_path);
-            Failure::refused(path, Refusal::InputCannotBeSigned, Some(sentence(reason)))
+            let hint = match header {
+                Some(header) => sentence(&format!("program header {header}: {reason}")),
+                None => sentence(reason),
+            };
+            Failure::refused(path, Refusal::InputCannotBeSigned, Some(hint))
         }
         WriteError::ResourceTable(reason) => {
             let path = inputs.first().map_or(Path::new("image"), PathBuf::as_path);

@@ -20,6 +20,9 @@ fn every_refusal_of_the_tool_has_its_defect() {
     scratch.write("x86.elf", changed(18, 62));
     scratch.write("object.o", changed(16, 1));
     scratch.write("empty.elf", changed(44, 0));
+    // p_filesz of the second and the third program header.
+    scratch.write("odd.elf", changed(52 + 32 + 16, 17));
+    scratch.write("outside.elf", changed(52 + 64 + 18, 1));
     scratch.run("tbs --in v/elf/fw_m4.elf --key v/keys/p256.pub.pem --out fw.unsigned").good();
     let sign = |inputs: &str| format!("sign --key v/keys/p256.pk8.der --out out.sig {inputs}");
     let tbs = |inputs: &str| format!("tbs --key v/keys/p256.pub.pem --out out.sig {inputs}");
@@ -40,6 +43,18 @@ fn every_refusal_of_the_tool_has_its_defect() {
             sign("--in v/elf/fw_m4.elf --in empty.elf"),
             Refusal::InputCannotBeSigned,
             Some("No program headers: link the object files first."),
+        ),
+        (
+            sign("--in v/elf/fw_m33_ns.elf --in odd.elf --enc_key v/keys/aes256.bin"),
+            Refusal::InputCannotBeSigned,
+            Some(
+                "Program header 1: a segment's size in the file is not a multiple of 16: pad the sections to encrypt it.",
+            ),
+        ),
+        (
+            tbs("--in outside.elf"),
+            Refusal::InputCannotBeSigned,
+            Some("Program header 2: a segment lies outside the file."),
         ),
         (
             sign(two_tables),
