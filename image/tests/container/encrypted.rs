@@ -323,7 +323,7 @@ fn the_writer_encrypts_only_what_can_be_decrypted_in_place() {
     let write = |file: &File| encrypted(file, &KEY).sign(test_key());
     assert!(write(&blocks()).is_ok());
     assert!(
-        matches!(write(&File::simple()), Err(WriteError::Elf { image: 0, header: Some(0), .. })),
+        matches!(write(&File::simple()), Err(WriteError::Elf { image: 0, header: Some(1), .. })),
         "4 bytes"
     );
     let mut headers = blocks();
