@@ -30,6 +30,8 @@ bitflags! {
         const SECURE_BOOT = 1 << 1;
         /// It has a boot address for images that name none.
         const DEFAULT_BOOT_ADDRESS = 1 << 2;
+        /// Its firmware can be asked to stop by itself.
+        const GRACEFUL_STOP = 1 << 3;
     }
 }
 
@@ -65,6 +67,8 @@ pub enum Operation {
     HoldForRelease = 4,
     /// Clearing its memory.
     Wipe = 5,
+    /// Waiting for its firmware, which was asked to stop by itself.
+    GracefulStop = 6,
 }
 
 /// Why a processor does not run any more.
@@ -108,6 +112,8 @@ pub struct Owner {
 
 /// Bit of the owner value: there is an owner.
 const OWNED: u64 = 1 << 32;
+/// Bit of the same value: the processor's memory may be read for a dump.
+const READABLE: u64 = 1 << 33;
 
 /// What GET_INFO tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,6 +210,8 @@ pub struct Status {
     pub fault: Fault,
     /// The security counter; 0 where there is none.
     pub security_counter: u64,
+    /// It is stopped, and all of its memory may be read for a dump.
+    pub readable: bool,
 }
 
 impl Status {
@@ -214,6 +222,7 @@ impl Status {
         let owner = self.owner.map_or(0, |Owner { endpoint, door }| {
             OWNED | u64::from(u8::from(door)) << 16 | u64::from(endpoint)
         });
+        let owner = owner | if self.readable { READABLE } else { 0 };
         let fault = u32::from(self.fault).into();
         Answer::with(TeeResult::Success, [state, owner, fault, self.security_counter])
     }
@@ -224,6 +233,7 @@ impl Status {
         let [states, owner, fault, security_counter] = answer.values;
         let [state, operation] = u16::try_from(states).ok()?.to_le_bytes();
         let operation = if operation == 0 { None } else { Some(operation.try_into().ok()?) };
+        let readable = owner & READABLE != 0;
         let owner = if owner & OWNED == 0 {
             None
         } else {
@@ -231,7 +241,7 @@ impl Status {
             Some(Owner { endpoint: (owner & 0xFFFF) as u16, door })
         };
         let fault = u32::try_from(fault).ok()?.try_into().ok()?;
-        Some(Self { state: state.try_into().ok()?, operation, owner, fault, security_counter })
+        Some(Self { state: state.try_into().ok()?, operation, owner, fault, security_counter, readable })
     }
 }
 
@@ -262,6 +272,8 @@ mod tests {
         };
         assert_eq!(processor.answer().encode(), [0, 9, 2, 6, 5]);
         assert_eq!(ProcessorInfo::of(&processor.answer()), Some(processor));
+        let polite = ProcessorInfo { capabilities: Capabilities::GRACEFUL_STOP, ..processor };
+        assert_eq!(polite.answer().encode(), [0, 9, 2, 8, 5]);
 
         let status = Status {
             state: ProcessorState::Crashed,
@@ -269,9 +281,27 @@ mod tests {
             owner: Some(Owner { endpoint: 3, door: OwnerDoor::TsRpc }),
             fault: Fault::Unknown,
             security_counter: 0,
+            readable: false,
         };
         assert_eq!(status.answer().encode(), [0, 0x0304, 0x1_0001_0003, 1, 0]);
         assert_eq!(Status::of(&status.answer()), Some(status));
+        let asked = Status {
+            state: ProcessorState::Running,
+            operation: Some(Operation::GracefulStop),
+            fault: Fault::None,
+            ..status
+        };
+        assert_eq!(asked.answer().encode(), [0, 0x0603, 0x1_0001_0003, 0, 0]);
+        assert_eq!(Status::of(&asked.answer()), Some(asked));
+        let dump = Status {
+            state: ProcessorState::Stopped,
+            operation: None,
+            fault: Fault::None,
+            readable: true,
+            ..status
+        };
+        assert_eq!(dump.answer().encode(), [0, 5, 0x3_0001_0003, 0, 0]);
+        assert_eq!(Status::of(&dump.answer()), Some(dump));
         let faults = [Fault::Reset, Fault::Watchdog, Fault::HardFault, Fault::Lockup, Fault::Gone];
         for (number, fault) in (2..).zip(faults) {
             let status = Status { fault, ..status };
@@ -284,6 +314,7 @@ mod tests {
             owner: None,
             fault: Fault::None,
             security_counter: 0,
+            readable: false,
         };
         assert_eq!(free.answer().encode(), [0; 5]);
         assert_eq!(Status::of(&free.answer()), Some(free));

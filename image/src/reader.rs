@@ -380,6 +380,17 @@ impl<H: Hasher> Reader<H> {
         self.settle(result)
     }
 
+    /// [`Self::verify_segments`] for the tests' controls: believes that the segments are what was signed.
+    ///
+    /// # Errors
+    /// `CALL_OUT_OF_ORDER`.
+    #[cfg(feature = "control")]
+    pub fn believe_segments(&mut self) -> Result<(), Rejection> {
+        self.expect(Stage::Complete)?;
+        self.stage = if self.plan.encrypted { Stage::Hashed } else { Stage::Verified };
+        Ok(())
+    }
+
     /// Decrypts the loaded segments of an encrypted image where they are, at most `budget` bytes in this call, in whole blocks of
     /// 16. Every segment's ciphertext has matched its hash by then. `target` is the one of [`Self::plan`].
     ///

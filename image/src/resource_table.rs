@@ -90,16 +90,10 @@ fn validate_entry<R: FnMut(u32, &mut [u8]) -> Result<(), Fault>>(
     let refusal = Refusal::ResourceEntryMalformed;
     let malformed = Err(Trouble { refusal, offset });
     match table.get::<U32>(offset, refusal)?.get() {
-        CARVEOUT | DEVMEM => {
-            if table.get::<format::Memory>(offset, refusal)?.reserved.get() != 0 {
-                return malformed;
-            }
+        CARVEOUT | DEVMEM if table.get::<format::Memory>(offset, refusal)?.reserved.get() != 0 => {
+            return malformed;
         }
-        TRACE => {
-            if table.get::<format::Trace>(offset, refusal)?.reserved.get() != 0 {
-                return malformed;
-            }
-        }
+        TRACE if table.get::<format::Trace>(offset, refusal)?.reserved.get() != 0 => return malformed,
         VDEV => {
             let vdev: format::Vdev = table.get(offset, refusal)?;
             if vdev.reserved != [0; 2] || vdev.vring_count > MAX_VRINGS {
@@ -115,7 +109,8 @@ fn validate_entry<R: FnMut(u32, &mut [u8]) -> Result<(), Fault>>(
             }
             table.room(behind, vdev.configuration_length.get().into(), refusal)?;
         }
-        // A vendor's, or one that Linux does not know and leaves out: whatever it means, its type is all that has to be there.
+        // One of the above without a mistake, a vendor's, or one that Linux does not know and leaves out: of that, its type is all that
+        // has to be there.
         _ => {}
     }
     Ok(())

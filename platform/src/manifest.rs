@@ -234,6 +234,7 @@ fn read_processor<'a>(node: &Reader<'a>) -> Result<Processor<'a>, ManifestError<
         default_boot_address: node.optional_u32("default-boot-address")?,
         boot_security,
         endpoints: node.some_endpoints("endpoints")?,
+        attach_endpoints: node.endpoints("attach-endpoints")?,
     })
 }
 

@@ -34,6 +34,8 @@ mod word {
     pub const STATE: usize = 0x18;
     pub const RESULT: usize = 0x1c;
     pub const EVENT: usize = 0x24;
+    pub const STOP_REQUEST: usize = 0x30;
+    pub const STOP_ANSWER: usize = 0x34;
 }
 
 /// Why the processor has stopped, from the event that the supervisor writes before the state.
@@ -47,6 +49,10 @@ const fn crash(event: u32) -> Crash {
         _ => Crash::Unknown,
     }
 }
+
+/// Bit of a request to stop, which is never zero: the rest is the sequence number of the release, so that no answer to an older
+/// request is taken for this one's.
+const STOP_REQUESTED: u32 = 1 << 31;
 
 /// What the supervisor can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +97,8 @@ impl<R: Registers> RemoteCore<R> {
                     sequence = sequence.wrapping_add(1);
                 }
                 if order == Order::Release {
+                    // What earlier firmware was asked is over.
+                    self.page.write32(word::STOP_REQUEST, 0);
                     self.page.write32(word::BOOT_ADDRESS, boot_address);
                 }
                 self.page.write32(word::COMMAND, order as u32);
@@ -138,6 +146,20 @@ impl<R: Registers> ProcessorDriver for RemoteCore<R> {
             return Err(DriverError);
         }
         self.order(Order::Release, boot.address)
+    }
+
+    fn can_ask_to_stop(&self) -> bool {
+        true
+    }
+
+    fn ask_to_stop(&mut self) -> Result<DriverProgress, DriverError> {
+        self.check_supervisor()?;
+        let request = self.page.read32(word::SEQUENCE) | STOP_REQUESTED;
+        if self.page.read32(word::STOP_REQUEST) != request {
+            self.page.write32(word::STOP_REQUEST, request);
+        }
+        let answered = self.page.read32(word::STOP_ANSWER) == request;
+        Ok(if answered { DriverProgress::Done } else { DriverProgress::Pending })
     }
 
     fn observe(&mut self) -> Result<Observed, DriverError> {
@@ -210,7 +232,7 @@ pub(crate) mod tests {
 
         fn write32(&mut self, offset: usize, value: u32) {
             assert!(
-                [word::SEQUENCE, word::COMMAND, word::BOOT_ADDRESS].contains(&offset),
+                [word::SEQUENCE, word::COMMAND, word::BOOT_ADDRESS, word::STOP_REQUEST].contains(&offset),
                 "{offset:#x} is not ours"
             );
             self.writes.push((offset, value));
@@ -235,9 +257,9 @@ pub(crate) mod tests {
     fn release_writes_address_command_and_last_the_sequence() {
         let mut core = core();
         assert_eq!(core.release(BOOT), Ok(DriverProgress::Pending));
-        assert_eq!(core.page.writes, [(0x10, 0x8000_0000), (0x0c, 1), (0x08, 1)]);
+        assert_eq!(core.page.writes, [(0x30, 0), (0x10, 0x8000_0000), (0x0c, 1), (0x08, 1)]);
         assert_eq!(core.release(BOOT), Ok(DriverProgress::Pending), "polling");
-        assert_eq!(core.page.writes.len(), 3, "orders nothing twice");
+        assert_eq!(core.page.writes.len(), 4, "orders nothing twice");
         core.page.obey(1, 0);
         assert_eq!(core.release(BOOT), Ok(DriverProgress::Done));
         assert_eq!(core.observe(), Ok(Observed::Running));
@@ -266,7 +288,7 @@ pub(crate) mod tests {
         let mut core = core();
         assert_eq!(core.release(BOOT), Ok(DriverProgress::Pending));
         assert_eq!(core.hold(), Ok(DriverProgress::Pending), "the state word still says held");
-        assert_eq!(core.page.writes[3..], [(0x0c, 2), (0x08, 2)]);
+        assert_eq!(core.page.writes[4..], [(0x0c, 2), (0x08, 2)]);
         // The supervisor answers the release first.
         core.page.set(word::STATE, 1);
         core.page.set(word::ACKNOWLEDGED, 1);
@@ -286,6 +308,30 @@ pub(crate) mod tests {
             "not acknowledged: the state word is not to be believed"
         );
         assert_eq!(core.page.writes, [(0x0c, 2), (0x08, 1)], "0 is the last one acknowledged");
+    }
+
+    #[test]
+    fn the_firmware_is_asked_once_and_its_own_answer_counts() {
+        let mut core = running();
+        assert!(core.can_ask_to_stop());
+        let stale = [0, 1, 0x8000_0000, 0x8000_0002, u32::MAX];
+        for answer in stale {
+            core.page.set(word::STOP_ANSWER, answer);
+            assert_eq!(core.ask_to_stop(), Ok(DriverProgress::Pending), "{answer:#x} answers something else");
+        }
+        assert_eq!(core.page.writes, [(0x30, 0x8000_0001)]);
+        core.page.set(word::STOP_ANSWER, 0x8000_0001);
+        assert_eq!(core.ask_to_stop(), Ok(DriverProgress::Done));
+        assert_eq!(core.hold(), Ok(DriverProgress::Pending));
+        core.page.obey(0, 0);
+        assert_eq!(core.hold(), Ok(DriverProgress::Done));
+        // The next release takes the request back, and the old answer is none to the next request.
+        assert_eq!(core.release(BOOT), Ok(DriverProgress::Pending));
+        core.page.obey(1, 0);
+        assert_eq!(core.page.words[word::STOP_REQUEST / 4], 0);
+        assert_eq!(core.ask_to_stop(), Ok(DriverProgress::Pending));
+        core.page.set(word::MAGIC, 0);
+        assert_eq!(core.ask_to_stop(), Err(DriverError));
     }
 
     #[test]

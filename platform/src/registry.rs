@@ -81,6 +81,16 @@ impl<R: Registers> ProcessorDriver for Driver<R> {
         self.inner().release(boot)
     }
 
+    fn can_ask_to_stop(&self) -> bool {
+        match self {
+            Self::RemoteCore(driver) => driver.can_ask_to_stop(),
+        }
+    }
+
+    fn ask_to_stop(&mut self) -> Result<DriverProgress, DriverError> {
+        self.inner().ask_to_stop()
+    }
+
     fn observe(&mut self) -> Result<Observed, DriverError> {
         self.inner().observe()
     }
@@ -121,6 +131,7 @@ mod tests {
             default_boot_address: None,
             boot_security: BootSecurity::RunsNonSecure,
             endpoints: Vec::new(),
+            attach_endpoints: Vec::new(),
         }
     }
 

@@ -61,16 +61,26 @@ macro_rules! refusals {
                 }
             }
 
+            /// Names and kinds, in the order of [`Self::ALL`]: as tables they take less room than as a match.
+            const NAMES: &'static [&'static str] = &[ $( $name, )* ];
+            const CLASSES: &'static [Class] = &[ $( Class::$class, )* ];
+
+            /// Returns this one's entry of a table; each has one.
+            fn entry<T: Copy>(self, table: &[T], otherwise: T) -> T {
+                let mut all = Self::ALL.iter().zip(table);
+                all.find(|(refusal, _)| **refusal == self).map_or(otherwise, |(_, entry)| *entry)
+            }
+
             /// Returns the stable name, as logs and tools print it.
             #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $( Self::$variant => $name, )* }
+            pub fn name(self) -> &'static str {
+                self.entry(Self::NAMES, "")
             }
 
             /// Returns the kind of no.
             #[must_use]
-            pub const fn class(self) -> Class {
-                match self { $( Self::$variant => Class::$class, )* }
+            pub fn class(self) -> Class {
+                self.entry(Self::CLASSES, Class::Generic)
             }
 
             /// Returns what is wrong and what to do about it.
@@ -202,6 +212,7 @@ refusals! {
     0x110a ShareMalformed "SHARE_MALFORMED" BadParameters "The SPMC's description of the shared memory is malformed or has wrong attributes: share it as normal, write-back memory."
     0x110b RangeMisaligned "RANGE_MISALIGNED" BadParameters "The shared memory is not whole 4 KiB pages or exceeds the address space: share whole pages."
     0x110c HandleInUse "HANDLE_IN_USE" BadParameters "The memory handle is in use by another load: share memory for each load."
+    0x110d SpmcBusy "SPMC_BUSY" OutOfMemory "The SPMC can't hand the memory over now, because it is busy or short of memory: try again."
 
     0x1201 UnknownCommand "UNKNOWN_COMMAND" BadParameters "The command id is unknown: see docs/abi.md."
     0x1202 OffsetUnexpected "OFFSET_UNEXPECTED" BadParameters "The offset is not the number of bytes done: go on where LOAD_FW said, or start again at 0."

@@ -164,7 +164,7 @@ const PROVOKED: &[Row] = &[
     (
         "service/tests/client_memory.rs",
         "what_the_spmc_says_of_a_handle",
-        &[Refusal::HandleUnknown, Refusal::TooManyRanges, Refusal::ShareMalformed],
+        &[Refusal::HandleUnknown, Refusal::TooManyRanges, Refusal::ShareMalformed, Refusal::SpmcBusy],
     ),
     ("service/tests/client_memory.rs", "a_share_without_a_byte", &[Refusal::ShareTooSmall]),
     ("service/tests/client_memory.rs", "a_share_that_is_not_normal_world", &[Refusal::RangeNotNormalWorld]),

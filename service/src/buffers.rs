@@ -47,6 +47,11 @@ impl Buffers {
         place.map(|place| *place = Some(Buffer { owner, handle, size })).is_some()
     }
 
+    /// Returns the handle of one of this owner's buffers.
+    pub fn any_of(&self, owner: EndpointId) -> Option<u64> {
+        self.0.iter().flatten().find(|buffer| buffer.owner == owner).map(|buffer| buffer.handle)
+    }
+
     /// Removes this owner's buffer. False: it has none with this handle.
     pub fn remove(&mut self, owner: EndpointId, handle: u64) -> bool {
         let is_it = |buffer: &Buffer| (buffer.owner, buffer.handle) == (owner, handle);

@@ -38,14 +38,17 @@ pub enum MemoryError {
     NoRoom,
     /// The access lies outside the share.
     OutOfBounds,
-    /// The handle is held already, by another load.
+    /// The handle is held already, by another load of the same endpoint.
     InUse,
+    /// The SPMC has no room or no time for it now.
+    Busy,
 }
 
 /// FF-A memory sharing, as the service needs it: one handle for each load, at most [`MAX_LOADS`](crate::jobs::MAX_LOADS), and the
 /// buffers of door T ([`SharedBuffers`]).
 pub trait ClientMemory {
-    /// Retrieves `handle` from `owner`. Maps nothing. A handle that is held is not retrieved again: [`MemoryError::InUse`].
+    /// Retrieves `handle` from `owner`. Maps nothing. A handle of the same owner that is held is not retrieved again:
+    /// [`MemoryError::InUse`]. One that another owner's endpoint has is none of this one's: [`MemoryError::UnknownHandle`].
     ///
     /// # Errors
     /// Says why not; then nothing more is held than before.
@@ -73,8 +76,9 @@ pub trait ClientMemory {
 /// Memory that the partition and a client both read and write: door T's buffers, at most
 /// [`MAX_BUFFERS`](crate::buffers::MAX_BUFFERS). Mapped, read and given back as other client memory.
 pub trait SharedBuffers: ClientMemory {
-    /// Retrieves `handle`, which `owner` has shared with this tag, for reading and writing. Maps nothing. A handle that is held is not
-    /// retrieved again: [`MemoryError::InUse`].
+    /// Retrieves `handle`, which `owner` has shared with this tag, for reading and writing. Maps nothing. A handle of the same
+    /// owner that is held is not retrieved again: [`MemoryError::InUse`]. One that another owner's endpoint has is none of this
+    /// one's: [`MemoryError::UnknownHandle`].
     ///
     /// # Errors
     /// Says why not; then nothing more is held than before.

@@ -55,6 +55,11 @@ impl LastRefusals {
         }
     }
 
+    /// Forgets the refusals of an endpoint, by either door.
+    pub fn forget(&mut self, endpoint: EndpointId) {
+        self.entries.retain(|entry| entry.caller.endpoint != endpoint);
+    }
+
     /// Returns this client's last refusal.
     #[must_use]
     pub fn of(&self, caller: Caller) -> Option<Refused> {

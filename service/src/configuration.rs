@@ -38,6 +38,8 @@ pub struct Processor<'a> {
     pub boot_security: BootSecurity,
     /// The endpoints that may use it; empty: all. Everybody may ask for its state.
     pub endpoints: Vec<EndpointId, MAX_PROCESSOR_ENDPOINTS>,
+    /// The endpoints that may take it over while it runs, once for each start.
+    pub attach_endpoints: Vec<EndpointId, MAX_PROCESSOR_ENDPOINTS>,
 }
 
 impl Processor<'_> {

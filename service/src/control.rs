@@ -2,9 +2,10 @@
 use crate::client_memory::ClientMemory;
 use crate::clients::Caller;
 use crate::guards::Guard;
-use crate::hardware::{Boot, DriverError, DriverProgress, Machine, RemoteMemory};
-use crate::lifecycle::{Ask, Event, Pending, Verdict};
-use crate::processor::Slot;
+use crate::hardware::{Boot, DriverError, DriverProgress, GRACEFUL_LIMIT_MS, Machine, RemoteMemory};
+use crate::lifecycle::{Ask, Event, Pending, State, Verdict};
+use crate::processor::{Slot, Wait};
+use crate::regions::{self, Cursor};
 use crate::result::Refused;
 use crate::seal::Check;
 use crate::service::{Outcome, Service, in_progress, success};
@@ -17,6 +18,7 @@ use remoteproc_refusal::Refusal;
 impl<M: Machine> Service<'_, M> {
     /// START_FW: the checks, then the reset line; repeated calls go on with the reset line only.
     pub(crate) fn start(&mut self, caller: Caller, index: usize) -> Outcome {
+        self.hand_over(index, caller)?;
         if self.admit(index, caller, Ask::Start)? == Verdict::AlreadySo {
             // A stop may have failed halfway: that it runs is said only if the hardware says so.
             self.driver(index)?.observe().map_err(|_| Refusal::HardwareFailed)?;
@@ -37,8 +39,9 @@ impl<M: Machine> Service<'_, M> {
         let boot = Boot { address, secure: firmware.secure };
         let counter = firmware.security_counter;
         if !started_before {
-            if counter
-                < self.driver(index)?.security_counter().map_err(|_| Refusal::CounterWriteFailed)?.value
+            if self.guarded(Guard::SecurityCounter)
+                && counter
+                    < self.driver(index)?.security_counter().map_err(|_| Refusal::CounterWriteFailed)?.value
             {
                 return Err(Refusal::CounterTooLow.into());
             }
@@ -68,26 +71,140 @@ impl<M: Machine> Service<'_, M> {
         success()
     }
 
-    /// STOP_FW. No driver can ask the firmware first yet, so a graceful stop is a forced one at once.
-    pub(crate) fn stop(&mut self, caller: Caller, index: usize, _mode: StopMode) -> Outcome {
+    /// A client that the manifest lists for it becomes the owner of a processor that runs, once for each start.
+    fn hand_over(&mut self, index: usize, caller: Caller) -> Result<(), Refused> {
+        let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
+        let name = processor.name;
+        if !processor.is_for(caller.endpoint) || !processor.attach_endpoints.contains(&caller.endpoint) {
+            return Ok(());
+        }
+        self.look_for_crash(index)?;
+        let slot = self.slot(index)?;
+        if let Some(before) = slot.owner.filter(|owner| *owner != caller)
+            && (slot.state(), slot.pending(), slot.handed_over) == (State::Running, None, false)
+        {
+            slot.handed_over = true;
+            slot.belongs_to(caller);
+            log::warn!(
+                "{name}: handed over, from {:#06x} ({:?}) to {:#06x} ({:?})",
+                before.endpoint,
+                before.door,
+                caller.endpoint,
+                caller.door
+            );
+        }
+        Ok(())
+    }
+
+    /// STOP_FW: asks the firmware first, if that is wanted, then the reset line.
+    pub(crate) fn stop(&mut self, caller: Caller, index: usize, mode: StopMode) -> Outcome {
         if self.admit(index, caller, Ask::Stop)? == Verdict::AlreadySo {
             // A check before a start, if one was under way, begins anew.
             self.slot(index)?.check = None;
             return success();
+        }
+        if self.slot(index)?.is_nobodys() {
+            return match self.hold_for_nobody(index)? {
+                Progress::Pending => in_progress(),
+                Progress::Done => success(),
+            };
         }
         let slot = self.slot(index)?;
         if slot.pending() == Some(Pending::Start) {
             // The release is under way: until the hold is confirmed, nobody knows what the processor does.
             slot.happened(Event::StartLost);
         }
-        let progress = self.driver(index)?.hold();
-        match self.follow(index, Pending::Stop, progress)? {
-            Followed::Done => self.slot(index)?.happened(Event::Held),
-            Followed::Pending => return in_progress(),
-            Followed::Failed => return Err(Refusal::HardwareFailed.into()),
+        if let StopMode::Graceful { milliseconds } = mode
+            && self.waits_for_firmware(index, milliseconds)?
+        {
+            return in_progress();
         }
+        if self.slot(index)?.purge.is_none() {
+            let progress = self.driver(index)?.hold();
+            match self.follow(index, Pending::Stop, progress)? {
+                Followed::Done => {}
+                Followed::Pending => return in_progress(),
+                Followed::Failed => return Err(Refusal::HardwareFailed.into()),
+            }
+        }
+        if self.must_clear(index)? {
+            if self.purge(index, &mut Budget::new())? == Progress::Pending {
+                return in_progress();
+            }
+            self.slot(index)?.happened(Event::Held);
+            log::info!("{}: stopped, private memory cleared", self.processor(index)?.name);
+            return success();
+        }
+        let readable = self.may_be_dumped(index)? && self.open_for_dump(index)?;
+        let slot = self.slot(index)?;
+        slot.happened(Event::Held);
+        slot.readable = readable;
         log::info!("{}: stopped, memory kept", self.processor(index)?.name);
         success()
+    }
+
+    /// Tells whether what a processor has left in its private memory may be read.
+    fn may_be_dumped(&mut self, index: usize) -> Result<bool, Refused> {
+        let guarded = self.guarded(Guard::Dump);
+        Ok(!guarded || self.slot(index)?.firmware.as_ref().is_some_and(|firmware| firmware.dump_allowed))
+    }
+
+    /// Tells whether private memory has to be cleared when the processor is held: it must not be read, and nothing closes it.
+    fn must_clear(&mut self, index: usize) -> Result<bool, Refused> {
+        Ok(!self.may_be_dumped(index)? && !self.driver(index)?.enforces_isolation())
+    }
+
+    /// Opens private memory for a dump. If that fails the stop stands, and the memory counts as closed.
+    fn open_for_dump(&mut self, index: usize) -> Result<bool, Refused> {
+        let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
+        let opened = regions::open_for_dump(&mut self.machine, index, processor);
+        if opened.is_err() {
+            log::error!("{}: memory could not be opened for a dump", processor.name);
+        }
+        Ok(opened.is_ok())
+    }
+
+    /// Goes on clearing the private memory of a processor that is held. If that fails the stop has failed, and may be repeated.
+    fn purge(&mut self, index: usize, budget: &mut Budget) -> Result<Progress, Refused> {
+        let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
+        let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
+        let at = match &mut slot.purge {
+            Some(at) => at,
+            none => {
+                regions::close_private(&mut self.machine, index, processor)?;
+                none.insert(Cursor::default())
+            }
+        };
+        let cleared = regions::clear_private(&mut self.machine, processor, at, budget);
+        if cleared.is_err() {
+            slot.purge = None;
+        }
+        Ok(cleared?)
+    }
+
+    /// Asks the firmware to stop by itself. Tells whether to wait for it; if not, the processor is to be held: the firmware is ready,
+    /// or can't be asked, or its time is over.
+    fn waits_for_firmware(&mut self, index: usize, milliseconds: u64) -> Result<bool, Refused> {
+        let now = self.machine.milliseconds();
+        let slot = self.slot(index)?;
+        let since = match (slot.pending(), slot.wait) {
+            (None, _) => now,
+            (Some(Pending::GracefulStop), Some(wait)) => wait.since,
+            _ => return Ok(false),
+        };
+        let limit = milliseconds.min(GRACEFUL_LIMIT_MS);
+        let runs = slot.state() == State::Running;
+        if !runs || now.saturating_sub(since) >= limit || !self.driver(index)?.can_ask_to_stop() {
+            return Ok(false);
+        }
+        let asked = self.driver(index)?.ask_to_stop();
+        let waits = asked == Ok(DriverProgress::Pending);
+        if waits {
+            self.slot(index)?.wait = Some(Wait { pending: Pending::GracefulStop, since });
+        } else if asked.is_ok() {
+            log::info!("{}: ready to be stopped", self.processor(index)?.name);
+        }
+        Ok(waits)
     }
 
     /// RELEASE_FW: let go of the client's memory, hold, close, clear everything, give back.
@@ -102,6 +219,12 @@ impl<M: Machine> Service<'_, M> {
         }
         if self.admit(index, caller, Ask::Release)? == Verdict::AlreadySo {
             return success();
+        }
+        if self.slot(index)?.is_nobodys() {
+            return match self.clear_for_nobody(index)? {
+                Progress::Pending => in_progress(),
+                Progress::Done => success(),
+            };
         }
         if self.slot(index)?.wipe.is_none() {
             let progress = self.driver(index)?.hold();
@@ -133,13 +256,16 @@ impl<M: Machine> Service<'_, M> {
             self.slot(index)?.happened(Event::Wiped);
             return Ok(Progress::Done);
         }
+        let again = self.guarded(Guard::WipeAgain);
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
         let wipe = slot.wipe.get_or_insert_default();
         let Some(wiped) = wipe.go_on(&mut self.machine, index, processor, budget) else {
             return Ok(Progress::Pending);
         };
-        slot.happened(if wiped.is_ok() { Event::Wiped } else { Event::WipeFailed });
+        if wiped.is_ok() || again {
+            slot.happened(if wiped.is_ok() { Event::Wiped } else { Event::WipeFailed });
+        }
         wiped.map_err(Into::into).map(|()| Progress::Done)
     }
 
@@ -195,6 +321,8 @@ impl<M: Machine> Service<'_, M> {
     /// Holds a processor again whose start failed.
     fn undo_start(&mut self, index: usize, refusal: Refusal) -> Result<Refusal, Refused> {
         let held = !self.guarded(Guard::UndoStart) || self.driver(index)?.hold() == Ok(DriverProgress::Done);
+        // What it has left is cleared by a stop, and no state but CRASHED needs one.
+        let held = held && !self.must_clear(index)?;
         self.slot(index)?.happened(if held { Event::StartUndone } else { Event::StartLost });
         Ok(refusal)
     }

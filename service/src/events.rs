@@ -2,7 +2,7 @@
 use crate::client_memory::EndpointId;
 use crate::clients::Caller;
 use crate::hardware::{Crash, Machine, Observed};
-use crate::lifecycle::{Event, State};
+use crate::lifecycle::{Event, Pending, State};
 use crate::result::Refused;
 use crate::service::{Outcome, Service, success};
 use remoteproc_refusal::Refusal;
@@ -20,6 +20,7 @@ pub(crate) struct Binding {
 impl<M: Machine> Service<'_, M> {
     /// BIND_EVENTS: from now on this processor's events are signaled to its owner by this notification, and by no other.
     pub(crate) fn bind_events(&mut self, caller: Caller, index: usize, notification: u64) -> Outcome {
+        self.check_endpoint(index, caller)?;
         let notification = u8::try_from(notification)
             .ok()
             .filter(|id| u64::from(*id) <= LAST_NOTIFICATION)
@@ -47,7 +48,8 @@ impl<M: Machine> Service<'_, M> {
     /// Asks the hardware about a processor that should be running. If the hardware does not answer, nothing is concluded.
     pub(crate) fn look_for_crash(&mut self, index: usize) -> Result<(), Refused> {
         let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
-        if slot.state() != State::Running || slot.wait.is_some() {
+        // Firmware that was asked to stop runs on, and can crash.
+        if slot.state() != State::Running || !matches!(slot.pending(), None | Some(Pending::GracefulStop)) {
             return Ok(());
         }
         let crash = match self.machine.driver(index).ok_or(Refusal::HardwareFailed)?.observe() {

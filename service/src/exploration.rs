@@ -1,7 +1,8 @@
 //! For tests on the host that go through all states: the service's state taken out, put back, and told apart from others.
 //! Not in a partition.
 use crate::buffers::Buffers;
-use crate::clients::{Caller, LastRefusals};
+use crate::client_memory::EndpointId;
+use crate::clients::{Caller, Door, LastRefusals};
 use crate::configuration::Board;
 use crate::counters::Counters;
 use crate::guards::Guard;
@@ -141,6 +142,21 @@ impl<H: Hasher> Frozen<H> {
         })
     }
 
+    /// Tells whether anything at all is an endpoint's: a processor, a load, a buffer, a refusal that is remembered.
+    #[must_use]
+    pub fn knows(&self, endpoint: EndpointId) -> bool {
+        let is_its = |caller: Caller| caller.endpoint == endpoint;
+        let slots = self.slots.iter().any(|slot| {
+            slot.owner.is_some_and(is_its) || slot.events.is_some_and(|events| is_its(events.owner))
+        });
+        let refused = |door| self.refusals.of(Caller { endpoint, door }).is_some();
+        slots
+            || self.works.iter().flatten().any(|work| is_its(work.caller))
+            || self.buffers.any_of(endpoint).is_some()
+            || refused(Door::Direct)
+            || refused(Door::TsRpc)
+    }
+
     /// Returns how many loads hold client memory.
     #[must_use]
     pub fn shares(&self) -> usize {
@@ -154,18 +170,35 @@ impl<H: Hasher> Frozen<H> {
     pub fn fingerprint<F: Fingerprint>(&self, now: u64, idle_limit: u64, into: &mut F) {
         let idle = |touched: u64| now.saturating_sub(touched) > idle_limit;
         for slot in &self.slots {
-            (slot.state(), slot.owner, slot.wipe, slot.start_refused, slot.events, slot.crash).hash(into);
+            (slot.purge, slot.readable).hash(into);
+            (
+                slot.state(),
+                slot.owner,
+                slot.wipe,
+                slot.start_refused,
+                slot.events,
+                slot.crash,
+                slot.handed_over,
+            )
+                .hash(into);
             slot.wait
                 .map(|wait| (wait.pending, now.saturating_sub(wait.since) > HARDWARE_LIMIT_MS))
                 .hash(into);
             slot.is_idle_claim(now, idle_limit).hash(into);
             let Slot { firmware, check, .. } = slot;
             if let Some(firmware) = firmware {
-                let Firmware { identity, boot_address, secure, resource_table, security_counter, seal } =
-                    firmware;
+                let Firmware {
+                    identity,
+                    boot_address,
+                    secure,
+                    resource_table,
+                    security_counter,
+                    dump_allowed,
+                    seal,
+                } = firmware;
                 let table =
                     resource_table.map(|table| (table.device_address, table.physical_address, table.size));
-                (identity, boot_address, secure, table, security_counter, seal).hash(into);
+                (identity, boot_address, secure, table, security_counter, dump_allowed, seal).hash(into);
             }
             check.as_ref().map(|check| (Check::place(check), idle(check.touched))).hash(into);
         }

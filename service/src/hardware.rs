@@ -63,6 +63,8 @@ pub enum Isolation {
     Loading,
     /// The remote processor, and for shared regions the normal world.
     Running,
+    /// The normal world may read it: what is left of a processor that is held.
+    Dump,
 }
 
 /// What a platform keeps against firmware that is older than what has run.
@@ -82,6 +84,9 @@ impl SecurityCounter {
 /// Longest that most hardware may be busy with one thing before it counts as failed, milliseconds.
 pub const HARDWARE_LIMIT_MS: u64 = 5_000;
 
+/// Longest that firmware is waited for which was asked to stop by itself, milliseconds. Longer limits are shortened to this.
+pub const GRACEFUL_LIMIT_MS: u64 = 60_000;
+
 /// One remote processor's reset and isolation control, and its security counter.
 pub trait ProcessorDriver {
     /// Longest that this hardware may be busy with one thing before it counts as failed, milliseconds.
@@ -100,6 +105,20 @@ pub trait ProcessorDriver {
     /// # Errors
     /// The hardware does not answer or refused; the caller holds the processor again.
     fn release(&mut self, boot: Boot) -> Result<DriverProgress, DriverError>;
+
+    /// Tells whether the firmware can be asked to stop by itself, by [`Self::ask_to_stop`].
+    fn can_ask_to_stop(&self) -> bool {
+        false
+    }
+
+    /// Goes on asking the firmware to stop by itself; repeated until it says `Done`: the firmware is ready to be held. Never waits,
+    /// and may be given up at any time, for [`Self::hold`].
+    ///
+    /// # Errors
+    /// It can't be asked.
+    fn ask_to_stop(&mut self) -> Result<DriverProgress, DriverError> {
+        Err(DriverError)
+    }
 
     /// Reads the processor's state.
     ///

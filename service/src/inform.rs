@@ -40,18 +40,24 @@ impl<M: Machine> Service<'_, M> {
         let index = usize::try_from(index).map_err(|_| Refusal::UnknownProcessor)?;
         self.look_for_crash(index)?;
         let state = wire_state(self.slot(index)?.state());
-        let isolates = self.machine.driver(index).is_some_and(|driver| driver.enforces_isolation());
+        let (isolates, can_be_asked) = self
+            .machine
+            .driver(index)
+            .map_or((false, false), |driver| (driver.enforces_isolation(), driver.can_ask_to_stop()));
         let processor = self.processor(index)?;
         let mut capabilities = Capabilities::empty();
         capabilities.set(Capabilities::ISOLATION, isolates);
         capabilities.set(Capabilities::SECURE_BOOT, processor.boot_security == BootSecurity::Honoured);
         capabilities.set(Capabilities::DEFAULT_BOOT_ADDRESS, processor.default_boot_address.is_some());
+        capabilities.set(Capabilities::GRACEFUL_STOP, can_be_asked);
         let regions = u32::try_from(processor.regions.len()).unwrap_or(u32::MAX);
         Ok(ProcessorInfo { id: processor.id, state, capabilities, regions }.answer())
     }
 
     /// GET_STATUS.
     pub(crate) fn status(&mut self, index: usize) -> Outcome {
+        // Of a processor without a driver nobody knows what it does.
+        self.driver(index)?;
         self.look_for_crash(index)?;
         let slot = self.slot(index)?;
         let owner = slot.owner.map(|owner| Owner {
@@ -67,7 +73,8 @@ impl<M: Machine> Service<'_, M> {
         let state = wire_state(slot.state());
         let counter = self.machine.driver(index).and_then(|driver| driver.security_counter().ok());
         let security_counter = counter.map_or(0, |counter| counter.value.into());
-        Ok(Status { state, operation, owner, fault, security_counter }.answer())
+        let readable = self.slot(index)?.readable;
+        Ok(Status { state, operation, owner, fault, security_counter, readable }.answer())
     }
 }
 
@@ -97,8 +104,9 @@ const fn wire_operation(pending: Pending) -> Operation {
     match pending {
         Pending::Load => Operation::HoldForLoad,
         Pending::Start => Operation::Start,
-        Pending::Stop => Operation::Stop,
+        Pending::GracefulStop => Operation::GracefulStop,
+        Pending::Stop | Pending::Hold => Operation::Stop,
         Pending::Release => Operation::HoldForRelease,
-        Pending::Wipe => Operation::Wipe,
+        Pending::Wipe | Pending::Clear => Operation::Wipe,
     }
 }

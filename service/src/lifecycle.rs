@@ -15,7 +15,7 @@ pub enum State {
     Running,
     /// Released from reset and, as far as is known, not running: it faulted, or a start went wrong.
     Crashed,
-    /// Held in reset, owned, memory kept. Has to be loaded again before it can start.
+    /// Held in reset, memory kept. Has to be loaded again before it can start.
     Stopped,
 }
 
@@ -45,17 +45,32 @@ pub enum Pending {
     Load,
     /// Being released from reset.
     Start,
+    /// Its firmware was asked to stop by itself, and runs.
+    GracefulStop,
     /// Being held in reset.
     Stop,
     /// Being held in reset before its memory is cleared.
     Release,
     /// Its memory is being cleared, to be given back.
     Wipe,
+    /// Being held in reset, because nobody owns it (any more).
+    Hold,
+    /// The same, held: its memory is being cleared.
+    Clear,
 }
 
 impl Pending {
     /// Every value.
-    pub const ALL: [Self; 5] = [Self::Load, Self::Start, Self::Stop, Self::Release, Self::Wipe];
+    pub const ALL: [Self; 8] = [
+        Self::Load,
+        Self::Start,
+        Self::GracefulStop,
+        Self::Stop,
+        Self::Release,
+        Self::Wipe,
+        Self::Hold,
+        Self::Clear,
+    ];
 }
 
 /// What a client asks of a processor.
@@ -95,17 +110,25 @@ pub enum Event {
     Started,
     /// A start failed; the processor is held again, but may have run.
     StartUndone,
-    /// A start failed, and the hardware does not confirm that the processor is held.
+    /// A start failed, and the hardware does not confirm that the processor is held, or a stop has to clear its memory.
     StartLost,
     /// The hardware says that the processor does not run any more.
     CrashSeen,
     /// The hardware holds the processor.
     Held,
+    /// Its owner is gone: from now on it is nobody's, to be held and cleared.
+    OwnerGone,
+    /// The hardware holds a processor that is nobody's.
+    HeldForNobody,
+    /// It ran when the service began.
+    FoundRunning,
+    /// When the service began it had stopped by itself, or the hardware did not say what it does.
+    FoundAstray,
 }
 
 impl Event {
     /// Every value.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Claimed,
         Self::ClaimedAgain,
         Self::LoadDone,
@@ -116,6 +139,10 @@ impl Event {
         Self::StartLost,
         Self::CrashSeen,
         Self::Held,
+        Self::OwnerGone,
+        Self::HeldForNobody,
+        Self::FoundRunning,
+        Self::FoundAstray,
     ];
 }
 
@@ -150,7 +177,8 @@ pub enum Verdict {
 pub const fn transition(state: State, pending: Option<Pending>, input: Input) -> Verdict {
     use Ask::{GetResourceTable, Load, Release, Start, Stop};
     use Event::{
-        Claimed, ClaimedAgain, CrashSeen, Held, LoadDone, StartLost, StartUndone, Started, WipeFailed, Wiped,
+        Claimed, ClaimedAgain, CrashSeen, FoundAstray, FoundRunning, Held, HeldForNobody, LoadDone,
+        OwnerGone, StartLost, StartUndone, Started, WipeFailed, Wiped,
     };
     use Input::{Ask as A, Event as E};
     use Verdict::{AlreadySo, Become, Impossible, OnlyTheSame, Proceed, Refuse};
@@ -158,9 +186,9 @@ pub const fn transition(state: State, pending: Option<Pending>, input: Input) ->
         // Asked while the hardware is still busy with something asked before.
         (_, Some(Pending::Start), A(Start | Stop)) => Proceed,
         (_, Some(Pending::Start), A(Load | Release)) => Refuse(Refusal::IsRunning),
-        (_, Some(Pending::Stop), A(Stop)) => Proceed,
-        (_, Some(Pending::Stop), A(Start)) => Refuse(Refusal::IsStopped),
-        (_, Some(Pending::Stop), A(Load | Release)) => Refuse(Refusal::IsRunning),
+        (_, Some(Pending::GracefulStop | Pending::Stop), A(Stop)) => Proceed,
+        (_, Some(Pending::GracefulStop | Pending::Stop), A(Start)) => Refuse(Refusal::IsStopped),
+        (_, Some(Pending::GracefulStop | Pending::Stop), A(Load | Release)) => Refuse(Refusal::IsRunning),
         (_, Some(Pending::Release), A(Release)) => Proceed,
         (_, Some(Pending::Release), A(Stop)) => AlreadySo,
         (_, Some(Pending::Release), A(Load)) => Refuse(Refusal::AnotherImageLoaded),
@@ -169,6 +197,11 @@ pub const fn transition(state: State, pending: Option<Pending>, input: Input) ->
         (_, Some(Pending::Wipe), A(Load | Start | Release)) => Proceed,
         (_, Some(Pending::Wipe), A(Stop)) => AlreadySo,
         (_, Some(Pending::Wipe), A(GetResourceTable)) => Refuse(Refusal::NotLoaded),
+        // Nobody's: whoever wants it goes on with the hold and the clearing first.
+        (_, Some(Pending::Hold), A(Load | Stop | Release)) => Proceed,
+        (_, Some(Pending::Clear), A(Load | Release)) => Proceed,
+        (_, Some(Pending::Clear), A(Stop)) => AlreadySo,
+        (_, Some(Pending::Hold | Pending::Clear), A(Start | GetResourceTable)) => Refuse(Refusal::NotLoaded),
 
         // Asked of a processor at rest, or of one that is being held before a load (which has claimed nothing yet).
         (State::Offline, _, A(Load)) => Proceed,
@@ -198,6 +231,11 @@ pub const fn transition(state: State, pending: Option<Pending>, input: Input) ->
         (State::Loaded, _, E(StartLost)) => Become(State::Crashed),
         (State::Running, _, E(CrashSeen)) => Become(State::Crashed),
         (State::Loaded | State::Running | State::Crashed, _, E(Held)) => Become(State::Stopped),
+        (State::Offline, _, E(OwnerGone | HeldForNobody)) => Impossible,
+        (_, _, E(OwnerGone)) => Become(state),
+        (_, _, E(HeldForNobody)) => Become(State::Stopped),
+        (State::Offline, _, E(FoundRunning)) => Become(State::Running),
+        (State::Offline, _, E(FoundAstray)) => Become(State::Crashed),
         (_, _, E(_)) => Impossible,
     }
 }

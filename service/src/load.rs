@@ -6,6 +6,7 @@
 //! request's budget is answered to the next request.
 use crate::client_memory::{ClientMemory, MemoryError};
 use crate::clients::Caller;
+use crate::guards::Guard;
 use crate::hardware::Machine;
 use crate::jobs::{Portion, Share, Source, Work};
 use crate::lifecycle::{Ask, Pending, State, Verdict};
@@ -19,12 +20,9 @@ use remoteproc_abi::result::TeeResult;
 use remoteproc_image::reader::Progress;
 use remoteproc_refusal::Refusal;
 
-/// never gets done under a clock that stands still.
-const MOST_SLICES: u32 = 10_000_000;
-
 impl<M: Machine> Service<'_, M> {
-    /// LOAD_FW. Whatever is answered but IN_PROGRESS (and OFFSET_UNEXPECTED, with which the load stands) ends the load, and its
-    /// handle is given back.
+    /// LOAD_FW, one slice of it. Whatever is answered but IN_PROGRESS (and OFFSET_UNEXPECTED, with which the load stands) ends the
+    /// load, and its handle is given back. With ONE_CALL there is no next share; see [`goes_on_by_itself`](crate::goes_on_by_itself).
     pub(crate) fn load<C: ClientMemory>(
         &mut self,
         caller: Caller,
@@ -43,19 +41,14 @@ impl<M: Machine> Service<'_, M> {
         if arguments.offset != 0 {
             return Err(Refusal::OffsetUnexpected.into());
         }
-        for _ in 0..MOST_SLICES {
-            let answer = self.load_slice(caller, index, &portion, memory)?;
-            if answer.tee_result() != Some(TeeResult::InProgress) {
-                return Ok(answer);
-            }
-            let Some(place) = self.place_of(caller, index) else { continue };
-            if matches!(self.work(place)?, Work { share: None, refused: None, .. }) {
-                // There is no next share in this request.
-                self.fail(place, Refusal::ShareTooSmall.into(), memory)?;
-            }
+        let answer = self.load_slice(caller, index, &portion, memory)?;
+        if answer.tee_result() == Some(TeeResult::InProgress)
+            && let Some(place) = self.place_of(caller, index)
+            && matches!(self.work(place)?, Work { share: None, refused: None, .. })
+        {
+            return self.fail(place, Refusal::ShareTooSmall.into(), memory);
         }
-        let Some(place) = self.place_of(caller, index) else { return Err(Refusal::HardwareFailed.into()) };
-        self.fail(place, Refusal::HardwareFailed.into(), memory)
+        Ok(answer)
     }
 
     /// One slice of a load.
@@ -68,7 +61,10 @@ impl<M: Machine> Service<'_, M> {
     ) -> Outcome {
         match self.enter(caller, index, portion, memory) {
             Ok(Some(place)) => self.walk(place, memory),
-            Ok(None) => Ok(Answer::with(TeeResult::InProgress, [0, portion.total, 0, 0])),
+            Ok(None) => match self.place_of(caller, index) {
+                Some(place) => self.in_progress(place),
+                None => Ok(Answer::with(TeeResult::InProgress, [0, portion.total, 0, 0])),
+            },
             Err(refused) if refused.refusal == Refusal::OffsetUnexpected => Err(refused),
             Err(refused) => match self.place_of(caller, index) {
                 Some(place) => self.fail(place, refused, memory),
@@ -87,6 +83,10 @@ impl<M: Machine> Service<'_, M> {
         memory: &mut C,
     ) -> Result<Option<usize>, Refused> {
         let only_the_same = self.admit(index, caller, Ask::Load)? == Verdict::OnlyTheSame;
+        if self.slot(index)?.is_nobodys() {
+            self.clear_for_nobody(index)?;
+            return Ok(None);
+        }
         let now = self.machine.milliseconds();
         let place = self.place_of(caller, index);
         let Portion { source, total, offset } = *portion;
@@ -95,11 +95,11 @@ impl<M: Machine> Service<'_, M> {
         if let Some(place) = place {
             let claimed = self.has_claimed(place);
             let work = self.work(place)?;
-            work.touched = now;
             work.only_the_same = only_the_same;
             let same = work.share.is_some_and(|share| portion.is_of(share))
                 || (brings_nothing && work.done == offset);
             if (claimed && work.refused.is_some()) || (work.total == total && same) {
+                self.goes_on(place, now)?;
                 return Ok(Some(place));
             }
         }
@@ -157,7 +157,20 @@ impl<M: Machine> Service<'_, M> {
                 work.share = Some(Share { handle, place, offset, end, is_buffer: true });
             }
         }
+        self.goes_on(place, now)?;
         Ok(Some(place))
+    }
+
+    /// Its client goes on with a load: nothing else keeps a claim from being idle.
+    fn goes_on(&mut self, place: usize, now: u64) -> Result<(), Refused> {
+        let claimed = self.has_claimed(place);
+        let work = self.work(place)?;
+        work.touched = now;
+        let index = work.index;
+        if claimed {
+            self.slot(index)?.touched = now;
+        }
+        Ok(())
     }
 
     /// Takes over memory whose first byte is this one of the container. Not inlined: the stack need not hold the ranges all the time.
@@ -176,7 +189,9 @@ impl<M: Machine> Service<'_, M> {
         let end = offset.saturating_add(size).min(total);
         // Held from here on: whoever ends the load gives it back.
         self.work(place)?.share = Some(Share { handle, place: 0, offset, end, is_buffer: false });
-        ranges::check(&self.board, &retrieved)?;
+        if self.guarded(Guard::RangeCheck) {
+            ranges::check(&self.board, &retrieved)?;
+        }
         if size == 0 {
             return Err(Refusal::ShareTooSmall.into());
         }
@@ -324,5 +339,6 @@ pub(crate) const fn refusal_of(error: MemoryError) -> Refusal {
         MemoryError::Abort => Refusal::MemoryAbort,
         MemoryError::OutOfBounds => Refusal::ShareTooSmall,
         MemoryError::InUse => Refusal::HandleInUse,
+        MemoryError::Busy => Refusal::SpmcBusy,
     }
 }

@@ -2,18 +2,20 @@
 use crate::configuration::Processor;
 use crate::hardware::{Isolation, Machine, RemoteMemory};
 use crate::slice::Budget;
+use remoteproc_image::reader::Progress;
+use remoteproc_image::target::{Access, Region};
 use remoteproc_refusal::Refusal;
 
-/// Sets who may reach all regions. Tries every region, even after one failed.
-fn isolate<M: Machine>(
+/// Sets who may reach these regions. Tries every one, even after one failed.
+fn isolate<'r, M: Machine>(
     machine: &mut M,
     index: usize,
-    processor: &Processor<'_>,
+    regions: impl Iterator<Item = &'r Region>,
     isolation: Isolation,
 ) -> Result<(), Refusal> {
     let driver = machine.driver(index).ok_or(Refusal::HardwareFailed)?;
     let mut outcome = Ok(());
-    for region in &processor.regions {
+    for region in regions {
         if driver.isolate(region, isolation).is_err() {
             outcome = Err(Refusal::IsolationFailed);
         }
@@ -23,14 +25,37 @@ fn isolate<M: Machine>(
 
 /// Closes all regions to everybody but the partition.
 pub(crate) fn close<M: Machine>(m: &mut M, index: usize, processor: &Processor<'_>) -> Result<(), Refusal> {
-    isolate(m, index, processor, Isolation::Loading)
+    isolate(m, index, processor.regions.iter(), Isolation::Loading)
+}
+
+/// The private regions.
+fn private<'r>(processor: &'r Processor<'_>) -> impl Iterator<Item = &'r Region> {
+    processor.regions.iter().filter(|region| region.access == Access::Private)
+}
+
+/// Opens the private regions, to be read for a dump. The shared ones are open.
+pub(crate) fn open_for_dump<M: Machine>(
+    m: &mut M,
+    index: usize,
+    processor: &Processor<'_>,
+) -> Result<(), Refusal> {
+    isolate(m, index, private(processor), Isolation::Dump)
+}
+
+/// Closes the private regions: nobody reads them any more.
+pub(crate) fn close_private<M: Machine>(
+    m: &mut M,
+    index: usize,
+    processor: &Processor<'_>,
+) -> Result<(), Refusal> {
+    isolate(m, index, private(processor), Isolation::Loading)
 }
 
 /// Opens the regions as the firmware needs them: private ones to the processor, shared ones to the normal world too.
 /// Everything written is complete before that.
 pub(crate) fn open<M: Machine>(m: &mut M, index: usize, processor: &Processor<'_>) -> Result<(), Refusal> {
     m.memory().complete_writes();
-    isolate(m, index, processor, Isolation::Running)
+    isolate(m, index, processor.regions.iter(), Isolation::Running)
 }
 
 /// Where a walk over all regions has got to.
@@ -62,6 +87,27 @@ pub(crate) fn clear_slice<M: Machine>(
     machine.memory().clear(start, size).map_err(|_| Refusal::DestinationAbort)?;
     let done = at.done.saturating_add(size);
     Ok(Some(if done < region.size.into() { Cursor { done, ..at } } else { at.next_region() }))
+}
+
+/// Goes on clearing the private regions until the budget is spent; the shared ones stay as they are.
+pub(crate) fn clear_private<M: Machine>(
+    machine: &mut M,
+    processor: &Processor<'_>,
+    at: &mut Cursor,
+    budget: &mut Budget,
+) -> Result<Progress, Refusal> {
+    while let Some(region) = processor.regions.get(at.region) {
+        if region.access == Access::Shared {
+            *at = at.next_region();
+            continue;
+        }
+        if budget.is_spent() {
+            return Ok(Progress::Pending);
+        }
+        *at = clear_slice(machine, processor, *at, budget)?.unwrap_or(at.next_region());
+    }
+    machine.memory().complete_writes();
+    Ok(Progress::Done)
 }
 
 /// A wipe under way: close everything, clear everything, give the regions back. It goes on after a failure, so that as much as
@@ -103,7 +149,7 @@ impl Wipe {
         m.memory().complete_writes();
         Some(match self.failed {
             Some(refusal) => Err(refusal),
-            None => isolate(m, index, processor, Isolation::Normal),
+            None => isolate(m, index, processor.regions.iter(), Isolation::Normal),
         })
     }
 }

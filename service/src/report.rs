@@ -3,7 +3,10 @@ use crate::clients::Caller;
 use crate::configuration::{Board, Processor};
 use crate::result::Refused;
 use core::fmt;
-use remoteproc_image::reader::{Loaded, Segment, Signer};
+use remoteproc_image::reader::{Loaded, OwnTlvs, Segment, Signer};
+
+/// Most segments of an image that are logged: everybody waits while a line is printed.
+const MOST_SEGMENTS: usize = 8;
 
 /// A place in the container, for a log line.
 struct Place(Option<u64>);
@@ -56,7 +59,7 @@ pub(crate) fn loaded(
     loaded: &Loaded,
 ) {
     let name = processor.name;
-    for segment in segments {
+    for segment in segments.iter().take(MOST_SEGMENTS) {
         log::info!(
             "{name}: segment {:#010x} at {:#x}: {} bytes, {} in the file, {}",
             segment.device_address,
@@ -65,6 +68,9 @@ pub(crate) fn loaded(
             segment.file_size,
             Flags(segment.flags)
         );
+    }
+    if let Some(more) = segments.len().checked_sub(MOST_SEGMENTS).filter(|more| *more > 0) {
+        log::info!("{name}: and {more} more segments");
     }
     match loaded.resource_table {
         Some(table) => log::info!(
@@ -79,6 +85,17 @@ pub(crate) fn loaded(
         log::warn!("{name}: the image asks for a secure boot (BOOTSEC); this processor runs it non-secure");
     }
     log::info!("{name}: loaded {total} bytes for {:#06x}, {} segments", caller.endpoint, segments.len());
+}
+
+/// Logs what the signer says of the firmware, for people.
+pub(crate) fn signed(processor: &Processor<'_>, tlvs: Option<OwnTlvs<'_>>) {
+    let Some(OwnTlvs { version, coredump, .. }) = tlvs else { return };
+    if let Some(version) = version {
+        log::info!("{}: version {version}", processor.name);
+    }
+    if let Some(allowed) = coredump {
+        log::info!("{}: dump {}", processor.name, if allowed { "allowed" } else { "denied" });
+    }
 }
 
 /// Logs at start who keeps others out of a processor's private memory.

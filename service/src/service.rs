@@ -48,12 +48,13 @@ pub struct Service<'a, M: Machine> {
     pub(crate) buffers: Buffers,
     pub(crate) refusals: LastRefusals,
     /// A guard that a test has taken out.
-    #[cfg(feature = "exploration")]
+    #[cfg(feature = "control")]
     pub(crate) removed: Option<Guard>,
 }
 
 impl<'a, M: Machine> Service<'a, M> {
-    /// Takes over the board's processors, and the memory to work in. Touches no processor; logs which of them lack isolation.
+    /// Takes over the board's processors, and the memory to work in. Logs which of them lack isolation. What is not held in reset is
+    /// nobody's: it is held, and cleared before anybody has it.
     pub fn new(board: Board<'a>, mut machine: M, storage: &'a mut Storage<HasherOf<M>>) -> Self {
         let Storage { readers, slots, buffer, measurements } = storage;
         slots.clear();
@@ -65,7 +66,7 @@ impl<'a, M: Machine> Service<'a, M> {
             let enforced = machine.driver(index).map(|driver| driver.enforces_isolation());
             report::isolation(processor, enforced, board.accept_no_isolation);
         }
-        Self {
+        let mut service = Self {
             board,
             machine,
             slots,
@@ -76,9 +77,11 @@ impl<'a, M: Machine> Service<'a, M> {
             counters: Counters::default(),
             buffers: Buffers::new(),
             refusals: LastRefusals::default(),
-            #[cfg(feature = "exploration")]
+            #[cfg(feature = "control")]
             removed: None,
-        }
+        };
+        service.take_in_strays();
+        service
     }
 
     /// Answers one request of door D, given its payload registers x3 to x7. Any registers get exactly one answer.
@@ -149,11 +152,13 @@ impl<'a, M: Machine> Service<'a, M> {
         outcome.unwrap_or_else(|refused| self.refuse(command.name(), caller, refused))
     }
 
-    /// Holds a processor in reset, by its index of the configuration, if it is being loaded or is loaded, and leaves a running
-    /// one alone: the partition is about to die. Waits a bounded number of polls; answers to nobody.
+    /// Holds a processor in reset, by its index of the configuration, if it is being loaded, is loaded or is nobody's, and leaves a
+    /// running one alone: the partition is about to die. Waits a bounded number of polls; answers to nobody.
     pub fn hold_if_loading(&mut self, index: usize) {
-        let loading =
-            self.slots.get(index).is_some_and(|slot| matches!(slot.state(), State::Loading | State::Loaded));
+        let loading = self
+            .slots
+            .get(index)
+            .is_some_and(|slot| slot.is_nobodys() || matches!(slot.state(), State::Loading | State::Loaded));
         let Some(driver) = self.machine.driver(index).filter(|_| loading) else { return };
         for _ in 0..LAST_POLLS {
             if driver.hold() != Ok(DriverProgress::Pending) {
@@ -221,9 +226,8 @@ impl<'a, M: Machine> Service<'a, M> {
     /// Decides whether this client may ask this now: a processor that the manifest does not keep from it, its own or a free one, and a
     /// row of the table that allows it.
     pub(crate) fn admit(&mut self, index: usize, caller: Caller, ask: Ask) -> Result<Verdict, Refused> {
-        if !self.processor(index)?.is_for(caller.endpoint) {
-            return Err(Refusal::EndpointNotAllowed.into());
-        }
+        self.check_endpoint(index, caller)?;
+        self.driver(index)?;
         self.look_for_crash(index)?;
         let now = self.machine.milliseconds();
         let limit = u64::from(self.board.idle_claim_ms);
@@ -234,11 +238,16 @@ impl<'a, M: Machine> Service<'a, M> {
             let may_try = ask == Ask::Load && slot.is_idle_claim(now, limit);
             return if may_try { Ok(Verdict::Proceed) } else { Err(Refusal::NotOwner.into()) };
         }
-        slot.touched = now;
         match transition(slot.state(), slot.pending(), Input::Ask(ask)) {
             Verdict::Refuse(refusal) => Err(refusal.into()),
             verdict => Ok(verdict),
         }
+    }
+
+    /// Refuses endpoints that the manifest keeps a processor from.
+    pub(crate) fn check_endpoint(&self, index: usize, caller: Caller) -> Result<(), Refused> {
+        let is_for = !self.guarded(Guard::EndpointList) || self.processor(index)?.is_for(caller.endpoint);
+        if is_for { Ok(()) } else { Err(Refusal::EndpointNotAllowed.into()) }
     }
 
     pub(crate) fn slot(&mut self, index: usize) -> Result<&mut Slot<HasherOf<M>>, Refused> {
@@ -252,6 +261,15 @@ impl<'a, M: Machine> Service<'a, M> {
     pub(crate) fn processor(&self, index: usize) -> Result<&Processor<'a>, Refused> {
         self.board.processors.get(index).ok_or(Refusal::UnknownProcessor.into())
     }
+}
+
+/// Tells whether a request of door D is to be repeated before its client hears an answer: LOAD_FW with ONE_CALL that is in progress.
+/// Whoever serves the requests repeats it, so that others can be served between two slices.
+#[must_use]
+pub fn goes_on_by_itself(request: &Registers, answer: &Answer) -> bool {
+    let one_call =
+        matches!(Request::decode(request), Ok(Request::Load { arguments, .. }) if arguments.one_call);
+    one_call && answer.tee_result() == Some(TeeResult::InProgress)
 }
 
 /// The answer to a call that has to be repeated.

@@ -4,8 +4,10 @@ use crate::clients::Caller;
 use crate::configuration::{Board, Processor};
 use crate::control::Followed;
 use crate::counters::Counters;
+#[cfg(feature = "control")]
+use crate::guards::Believer;
 use crate::guards::Guard;
-use crate::hardware::{Machine, SecurityCounter};
+use crate::hardware::{DriverProgress, Machine, SecurityCounter};
 use crate::jobs::Work;
 use crate::lifecycle::{Event, Pending, State};
 use crate::load::refusal_of;
@@ -69,8 +71,13 @@ impl<M: Machine> Service<'_, M> {
     ) -> Result<Next, Refused> {
         let Work { caller, index, step, only_the_same, .. } = *self.work(place)?;
         let any_image = !self.guarded(Guard::SameImage);
-        #[cfg(any(feature = "exploration", feature = "control-copies-twice"))]
-        let copies_again = !self.guarded(Guard::CopyOnce);
+        let holds = self.guarded(Guard::HoldBeforeLoad);
+        let closes = self.guarded(Guard::Close);
+        let any_counter = !self.guarded(Guard::SecurityCounter);
+        #[cfg(feature = "control")]
+        let [believes, looks_again, copies_again, hashes_nothing] =
+            [Guard::Signature, Guard::MetadataOnce, Guard::CopyOnce, Guard::SegmentHash]
+                .map(|guard| !self.guarded(guard));
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let reader = self.readers.get_mut(place).ok_or(Refusal::CallOutOfOrder)?;
         Ok(Next::Step(match step {
@@ -97,17 +104,24 @@ impl<M: Machine> Service<'_, M> {
             Step::Authenticate => {
                 budget.spend_all();
                 self.counters.signature_checks = self.counters.signature_checks.saturating_add(1);
-                let tried = reader.authenticate_next(self.machine.crypto(), &self.board.keys)?;
+                let crypto = self.machine.crypto();
+                #[cfg(feature = "control")]
+                let crypto = &Believer { crypto, believes };
+                let tried = reader.authenticate_next(crypto, &self.board.keys)?;
                 // One key, one request.
                 let Some(signer) = tried else { return Ok(Next::Wait) };
                 report::signature_verified(processor, &self.board, &signer);
                 self.works.get_mut(place).and_then(Option::as_mut).ok_or(Refusal::CallOutOfOrder)?.signer =
                     signer.id;
+                #[cfg(feature = "control")]
+                if looks_again {
+                    self.copy_metadata_again(place, memory)?;
+                }
                 Step::Claim
             }
             Step::Claim if budget.is_spent() => return Ok(Next::Wait),
             Step::Claim => {
-                let progress = self.driver(index)?.hold();
+                let progress = if holds { self.driver(index)?.hold() } else { Ok(DriverProgress::Done) };
                 match self.follow(index, Pending::Load, progress)? {
                     Followed::Pending => return Ok(Next::Wait),
                     Followed::Failed => return Err(Refusal::HardwareFailed.into()),
@@ -117,7 +131,9 @@ impl<M: Machine> Service<'_, M> {
                 Step::Close
             }
             Step::Close => {
-                regions::close(&mut self.machine, index, processor)?;
+                if closes {
+                    regions::close(&mut self.machine, index, processor)?;
+                }
                 Step::Clear(Cursor::default())
             }
             Step::Clear(_) if budget.is_spent() => return Ok(Next::Wait),
@@ -125,7 +141,10 @@ impl<M: Machine> Service<'_, M> {
                 .map_or(Step::Plan, Step::Clear),
             Step::Plan => {
                 let driver = self.machine.driver(index).ok_or(Refusal::UnknownProcessor)?;
-                let counter = driver.security_counter().map_err(|_| Refusal::CounterWriteFailed)?;
+                let mut counter = driver.security_counter().map_err(|_| Refusal::CounterWriteFailed)?;
+                if any_counter {
+                    counter.value = 0;
+                }
                 let enforces = driver.enforces_isolation();
                 reader.plan(&target_of(&self.board, processor, counter))?;
                 if reader.is_encrypted() && !enforces && !self.board.accept_no_isolation_encrypted {
@@ -135,19 +154,24 @@ impl<M: Machine> Service<'_, M> {
             }
             Step::Transfer if reader.is_complete() => Step::Verify,
             Step::Transfer => return self.copy(place, budget, memory),
+            #[cfg(feature = "control")]
+            Step::Verify if hashes_nothing => {
+                reader.believe_segments()?;
+                if reader.is_encrypted() { Step::Decrypt } else { Step::Finish(None) }
+            }
             Step::Verify => {
                 let (crypto, destination) = self.machine.crypto_and_memory();
                 match reader.verify_segments(crypto, destination, budget.left())? {
                     Progress::Pending => return Ok(Next::Wait),
                     Progress::Done => {
-                        #[cfg(any(feature = "exploration", feature = "control-copies-twice"))]
-                        if copies_again {
-                            self.copy_again(place, memory)?;
-                            return Ok(Next::Step(Step::Finish(None)));
-                        }
                         // How much of the slice was hashed is not told.
                         budget.spend_all();
-                        if reader.is_encrypted() { Step::Decrypt } else { Step::Finish(None) }
+                        let next = if reader.is_encrypted() { Step::Decrypt } else { Step::Finish(None) };
+                        #[cfg(feature = "control")]
+                        if copies_again {
+                            self.copy_again(place, memory)?;
+                        }
+                        next
                     }
                 }
             }
@@ -197,9 +221,12 @@ impl<M: Machine> Service<'_, M> {
     ) -> Result<(), Refused> {
         let now = self.machine.milliseconds();
         let slot = self.slot(index)?;
-        let before = slot.owner.replace(caller);
+        let before = slot.owner;
+        if !slot.happened(if slot.state() == State::Loading { Event::ClaimedAgain } else { Event::Claimed }) {
+            return Err(Refusal::CallOutOfOrder.into());
+        }
         slot.touched = now;
-        slot.happened(if slot.state() == State::Loading { Event::ClaimedAgain } else { Event::Claimed });
+        slot.belongs_to(caller);
         if let Some(other) = before.filter(|other| *other != caller) {
             log::warn!(
                 "{}: the idle load of {:#06x} is taken over by {:#06x}",
@@ -275,6 +302,7 @@ impl<M: Machine> Service<'_, M> {
         };
         regions::open(&mut self.machine, index, processor)?;
         report::loaded(processor, caller, total, reader.segments(), &loaded);
+        report::signed(processor, reader.own_tlvs());
         let identity = reader.identity(self.machine.crypto());
         let signed = reader.signed_metadata(self.machine.crypto());
         let security_counter = loaded.security_counter;
@@ -288,6 +316,7 @@ impl<M: Machine> Service<'_, M> {
             secure: loaded.secure,
             resource_table: loaded.resource_table,
             security_counter: loaded.security_counter,
+            dump_allowed: loaded.coredump_allowed,
             seal,
         });
         self.counters.loads = self.counters.loads.saturating_add(1);

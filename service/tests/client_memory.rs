@@ -107,6 +107,7 @@ fn what_the_spmc_says_of_a_handle() {
         (MemoryError::UnknownHandle, Refusal::HandleUnknown),
         (MemoryError::Malformed, Refusal::ShareMalformed),
         (MemoryError::TooManyRanges, Refusal::TooManyRanges),
+        (MemoryError::Busy, Refusal::SpmcBusy),
         (MemoryError::OutOfBounds, Refusal::ShareTooSmall),
     ] {
         load_refused(|share| share.retrieve_error = Some(error), refusal);

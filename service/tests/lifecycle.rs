@@ -6,6 +6,7 @@ use remoteproc_abi::door_d::{FLAG_LENT, Request, StopMode};
 use remoteproc_refusal::Refusal;
 use remoteproc_service::hardware::{Crash, Isolation, Observed};
 use remoteproc_service::lifecycle::State;
+use support::machine::Manners;
 use support::*;
 
 #[test]
@@ -306,7 +307,17 @@ fn two_processors_do_not_touch_each_other() {
     assert_eq!(bench.service.state(M4), Some(State::Running));
     assert_eq!(bench.machine().drivers[1].releases[0].address, 0);
     let before = bench.machine().memory.at(0x8010_0000, 0x1000).to_vec();
-    succeeded(bench.ask(VM, Request::Stop { processor: M4, mode: StopMode::Graceful { milliseconds: 5 } }));
+    bench.machine().drivers.iter_mut().for_each(|driver| driver.manners = Manners::Obeys(2));
+    bench.take_seen();
+    let stop = Request::Stop { processor: M4, mode: StopMode::Graceful { milliseconds: 5 } };
+    for _ in 0..2 {
+        in_progress(bench.ask_once(VM, stop));
+        assert_eq!(bench.service.state(M4), Some(State::Running));
+    }
+    succeeded(bench.ask_once(VM, stop));
+    assert_eq!(bench.service.state(M4), Some(State::Stopped));
+    let asked = bench.take_seen();
+    assert!(asked.contains(&Seen::AskToStop(1)) && !asked.contains(&Seen::AskToStop(0)), "{asked:?}");
     succeeded(bench.ask(VM, Request::Release { processor: M4 }));
     assert_eq!(bench.machine().memory.at(0x80d0_0000, 0x7_0000), vec![0; 0x7_0000]);
     assert_eq!(bench.machine().memory.at(0x8010_0000, 0x1000), before);

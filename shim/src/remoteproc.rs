@@ -250,7 +250,9 @@ impl<T: Tee> Remoteproc<T> {
         self.complete(&Request::Start { processor: self.processor }, Command::StartFirmware)
     }
 
-    /// Stops the processor. Its memory is kept. Stopping a stopped processor succeeds.
+    /// Stops the processor. Its memory is kept. Stopping a stopped processor succeeds. A graceful stop asks the firmware first, and
+    /// forces it at the time limit; where the firmware can't be asked it is forced at once. If this client's [`Limits`] end before
+    /// that time, the error is [`Error::Stalled`], and the processor may still run: stop it again, which goes on or is forced.
     ///
     /// # Errors
     /// See [`Error`].

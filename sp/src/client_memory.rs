@@ -29,6 +29,8 @@ const MAX_BUFFER_RANGES: usize = 16;
 /// A handle that the SPMC counts as retrieved.
 struct Held<const RANGES: usize> {
     handle: u64,
+    /// Who has shared it: to others it is unknown.
+    owner: EndpointId,
     ranges: Vec<PhysicalRange, RANGES>,
     /// The service has looked at the ranges and wants them used.
     usable: bool,
@@ -59,6 +61,12 @@ impl Kept {
         image.map(|held| (held.ranges.as_slice(), held.usable)).or_else(|| self.buffer(handle))
     }
 
+    /// Returns who has shared a handle that is held.
+    fn owner(&self, handle: u64) -> Option<EndpointId> {
+        let image = self.images.iter().find(|held| held.handle == handle).map(|held| held.owner);
+        image.or_else(|| self.buffers.iter().find(|held| held.handle == handle).map(|held| held.owner))
+    }
+
     /// The same of a buffer.
     fn buffer(&self, handle: u64) -> Option<(&[PhysicalRange], bool)> {
         let buffer = self.buffers.iter().find(|held| held.handle == handle)?;
@@ -69,11 +77,11 @@ impl Kept {
 /// Keeps what was retrieved, if there is room for so many ranges.
 fn keep<const RANGES: usize, const MOST: usize>(
     list: &mut Vec<Held<RANGES>, MOST>,
-    handle: u64,
+    (handle, owner): (u64, EndpointId),
     retrieved: &Retrieved,
 ) -> Result<(), MemoryError> {
     let ranges = Vec::from_slice(&retrieved.ranges).map_err(|_| MemoryError::TooManyRanges)?;
-    list.push(Held { handle, ranges, usable: false }).map_err(|_| MemoryError::NoRoom)
+    list.push(Held { handle, owner, ranges, usable: false }).map_err(|_| MemoryError::NoRoom)
 }
 
 impl FfaMemory {
@@ -85,8 +93,9 @@ impl FfaMemory {
     /// Retrieves memory, and keeps its ranges.
     fn take(&mut self, request: RetrieveRequest) -> Result<Retrieved, MemoryError> {
         let RetrieveRequest { handle, sender, writable, .. } = request;
-        if self.kept.ranges(handle).is_some() {
-            return Err(MemoryError::InUse);
+        if let Some(owner) = self.kept.owner(handle) {
+            // What another endpoint has shared is not this one's to retrieve, whether it is held or not.
+            return Err(if owner == sender { MemoryError::InUse } else { MemoryError::UnknownHandle });
         }
         let is_full = if writable { self.kept.buffers.is_full() } else { self.kept.images.is_full() };
         if is_full {
@@ -96,7 +105,7 @@ impl FfaMemory {
             log::warn!("memory {handle:#x} of {sender:#06x} can't be retrieved: {error}");
             match error {
                 RetrieveError::Refused(error) if error.is(FfaError::NoMemory) || error.is(FfaError::Busy) => {
-                    MemoryError::NoRoom
+                    MemoryError::Busy
                 }
                 RetrieveError::Refused(_) => MemoryError::UnknownHandle,
                 RetrieveError::TooLong => MemoryError::TooManyRanges,
@@ -105,9 +114,9 @@ impl FfaMemory {
         })?;
         let kept = self.parse(&request, length).and_then(|retrieved| {
             if writable {
-                keep(&mut self.kept.buffers, handle, &retrieved)?;
+                keep(&mut self.kept.buffers, (handle, sender), &retrieved)?;
             } else {
-                keep(&mut self.kept.images, handle, &retrieved)?;
+                keep(&mut self.kept.images, (handle, sender), &retrieved)?;
             }
             Ok(retrieved)
         });

@@ -170,6 +170,14 @@ impl<D: ProcessorDriver> ProcessorDriver for Unreliable<D> {
         self.0.release(boot)
     }
 
+    fn can_ask_to_stop(&self) -> bool {
+        self.0.can_ask_to_stop()
+    }
+
+    fn ask_to_stop(&mut self) -> Result<DriverProgress, DriverError> {
+        self.0.ask_to_stop()
+    }
+
     fn observe(&mut self) -> Result<Observed, DriverError> {
         self.0.observe()
     }

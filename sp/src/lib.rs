@@ -19,6 +19,7 @@
 
 pub mod boot_information;
 pub mod console;
+pub mod gone;
 pub mod message;
 pub mod ranges;
 pub mod turn;

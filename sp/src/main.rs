@@ -19,6 +19,8 @@ mod exception;
 mod fault;
 #[cfg(target_os = "none")]
 mod ffa;
+#[cfg(all(target_os = "none", feature = "control"))]
+mod guards;
 #[cfg(target_os = "none")]
 mod heap;
 #[cfg(target_os = "none")]

@@ -20,6 +20,8 @@ const ERROR_64: u32 = FuncId::Error64 as u32;
 
 /// The primary hypervisor or, without one, the normal world's operating system.
 const HYPERVISOR: EndpointId = 0;
+/// Bit of an endpoint id: it is in the secure world, and no virtual machine's.
+const SECURE: EndpointId = 1 << 15;
 /// Bit 31 of w2: a framework message, not a partition message.
 const FRAMEWORK: u32 = 1 << 31;
 /// Bits 7:0 of w2: which framework message.
@@ -57,6 +59,10 @@ pub trait Service {
     /// Answers a request of door T.
     fn handle_rpc(&mut self, client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers;
 
+    /// A virtual machine is gone: nothing of it stays, and no later request is served before that is so. False: the service is out
+    /// of order, and nothing was done.
+    fn virtual_machine_gone(&mut self, id: EndpointId) -> bool;
+
     /// An interrupt of the partition's own came, and was taken: something may have happened.
     fn interrupted(&mut self);
 }
@@ -72,6 +78,10 @@ impl Service for Dead {
 
     fn handle_rpc(&mut self, _client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers {
         door_t::answer_of_the_dead(request)
+    }
+
+    fn virtual_machine_gone(&mut self, _id: EndpointId) -> bool {
+        false
     }
 
     fn interrupted(&mut self) {}
@@ -91,7 +101,7 @@ pub fn answer<S: Service>(identity: Identity, received: &Registers, service: &mu
     match low_half(received[0]) {
         DIRECT_REQUEST_32 => {
             let (mut response, is_partition_message) =
-                direct_response(identity, received, FuncId::MsgSendDirectResp32);
+                direct_response(identity, received, FuncId::MsgSendDirectResp32, service);
             if is_partition_message {
                 let [_, _, _, request @ .., _, _, _, _, _, _, _, _, _, _] = *received;
                 let [_, _, _, payload @ .., _, _, _, _, _, _, _, _, _, _] = &mut response;
@@ -101,7 +111,7 @@ pub fn answer<S: Service>(identity: Identity, received: &Registers, service: &mu
         }
         DIRECT_REQUEST_64 => {
             let (mut response, is_partition_message) =
-                direct_response(identity, received, FuncId::MsgSendDirectResp64);
+                direct_response(identity, received, FuncId::MsgSendDirectResp64, service);
             if is_partition_message {
                 let [_, _, _, request @ .., _, _, _, _, _, _, _, _, _, _] = *received;
                 let [_, _, _, payload @ .., _, _, _, _, _, _, _, _, _, _] = &mut response;
@@ -154,34 +164,50 @@ pub fn answer_of_the_dead(identity: Identity, pending: &Registers) -> Option<Reg
 
 /// Makes the response to a direct request, with the payload that a framework message gets; tells whether it is a partition
 /// message instead, whose payload is still zero.
-fn direct_response(identity: Identity, received: &Registers, function: FuncId) -> (Registers, bool) {
+fn direct_response<S: Service>(
+    identity: Identity,
+    received: &Registers,
+    function: FuncId,
+    service: &mut S,
+) -> (Registers, bool) {
     let mut response = with_function(function);
     response[1] = reversed_route(identity, received);
     let flags = low_half(received[2]);
     if flags & FRAMEWORK == 0 {
         return (response, true);
     }
-    let (message, status) = framework_response(identity, sender(received), flags & FRAMEWORK_MESSAGE);
+    let (message, status) = framework_response(identity, received, service);
     response[2] = (FRAMEWORK | message).into();
     response[3] = u64::from(status.cast_unsigned());
     (response, false)
 }
 
 /// Returns the message and the status that answer a framework message. PSCI messages count only from the SPMC, those about
-/// virtual machines from the hypervisor or the SPMC. None of them changes anything yet: an execution context may go at any time
-/// between two requests. What a virtual machine that is gone had (its claim, handles, buffers, binding) stays.
-fn framework_response(identity: Identity, sender: EndpointId, message: u32) -> (u32, i32) {
+/// virtual machines from the hypervisor or the SPMC. Only that a virtual machine is gone changes anything: an execution context may go
+/// at any time between two requests, and a virtual machine that is new has nothing yet.
+fn framework_response<S: Service>(identity: Identity, received: &Registers, service: &mut S) -> (u32, i32) {
     let success = 0;
     let denied = i32::from(FfaError::Denied);
+    let sender = sender(received);
     let from_spmc = sender == identity.spmc;
     let may_manage = from_spmc || sender == HYPERVISOR;
-    match message {
+    match low_half(received[2]) & FRAMEWORK_MESSAGE {
         framework::PSCI_REQUEST | framework::WARM_BOOT_REQUEST => {
             (framework::PSCI_RESPONSE, if from_spmc { success } else { PSCI_DENIED })
         }
         framework::VM_CREATED => (framework::VM_CREATED_RESPONSE, if may_manage { success } else { denied }),
         framework::VM_DESTROYED => {
-            (framework::VM_DESTROYED_RESPONSE, if may_manage { success } else { denied })
+            let id = (low_half(received[5]) & 0xFFFF) as EndpointId;
+            let status = if !may_manage {
+                denied
+            } else if id == HYPERVISOR || id & SECURE != 0 {
+                FfaError::InvalidParameters.into()
+            } else if service.virtual_machine_gone(id) {
+                success
+            } else {
+                denied
+            };
+            (framework::VM_DESTROYED_RESPONSE, status)
         }
         later if framework::LATER_REQUESTS.contains(&later) => {
             (later.saturating_add(1), FfaError::NotSupported.into())

@@ -1,12 +1,14 @@
 //! The one service of this partition, and the way to it from the message loop and from the end.
 //!
-//! The execution contexts take it in turn, and its stack with it. None waits for another one inside the partition: who comes
-//! while it is in use is answered BUSY, and has the next turn.
+//! The execution contexts take it in turn, and its stack with it. Who comes while it is in use is answered BUSY, and has the next turn.
+//! Only buffers that come and go, and LOAD_FW with ONE_CALL between two slices, wait for it inside the partition.
 use crate::client_memory::FfaMemory;
 use crate::contexts;
 use crate::dead;
 #[cfg(feature = "fault-injection")]
 use crate::fault;
+#[cfg(feature = "control")]
+use crate::guards;
 use crate::machine::Hardware;
 use crate::time;
 use core::hint::spin_loop;
@@ -17,7 +19,9 @@ use remoteproc_image::provider::Provider;
 use remoteproc_image::software::Software;
 use remoteproc_service::client_memory::EndpointId;
 use remoteproc_service::configuration::MAX_PROCESSORS;
-use remoteproc_service::{Caller, Door, Service, Storage};
+use remoteproc_service::door_t::answer_at_once;
+use remoteproc_service::{Caller, Door, Service, Storage, goes_on_by_itself};
+use remoteproc_sp::gone::Gone;
 use remoteproc_sp::message::{self, door_t};
 use remoteproc_sp::turn::Turn;
 use spin::{Mutex, MutexGuard, Once};
@@ -36,8 +40,19 @@ static USER: AtomicU32 = AtomicU32::new(0);
 /// Who uses it next.
 static TURN: Turn = Turn::new();
 
-/// The longest that a request waits for its turn, milliseconds: much longer than a slice takes, even in an emulator.
-const PATIENCE: u64 = 2_000;
+/// Virtual machines that are gone, and that the service does not know to be gone yet.
+static GONE: Gone = Gone::new();
+
+/// How often the service was entered so far: who waits for it sees whether it gets on.
+static ENTERED: AtomicU32 = AtomicU32::new(0);
+
+/// The longest that a request waits for a service that does not get on, milliseconds: much longer than a slice takes, even in an
+/// emulator. Who has it was stopped by the normal world, then, and nobody goes on with that.
+const PATIENCE: u64 = 10_000;
+
+/// Slices of one LOAD_FW with ONE_CALL at most: hardware that is never done would be waited for, for ever, under a clock that
+/// stands still.
+const MOST_SLICES: u32 = 10_000_000;
 
 /// The memory that the service works in.
 type Workplace = Storage<<Software as Provider>::Hasher>;
@@ -63,9 +78,29 @@ fn enter<R>(work: impl FnOnce(&mut Partition) -> R) -> Option<R> {
         TURN.wait(me, now);
         return None;
     };
+    serve_with(me, guard, work)
+}
+
+/// Works with the service whoever's turn it is. `None`: another execution context does; this one has the next turn, unless another
+/// one has that already.
+fn enter_out_of_turn<R>(work: impl FnOnce(&mut Partition) -> R) -> Option<R> {
+    let me = contexts::current();
+    let Some(guard) = PARTITION.get()?.try_lock() else {
+        TURN.wait(me, time::milliseconds());
+        return None;
+    };
+    serve_with(me, guard, work)
+}
+
+/// Serves a request with the service, which this context has; then does what became due meanwhile.
+fn serve_with<R>(
+    me: u32,
+    guard: MutexGuard<'_, Partition>,
+    work: impl FnOnce(&mut Partition) -> R,
+) -> Option<R> {
     let result = work_with(me, guard, work);
     TURN.served(me);
-    look_if_due(me);
+    do_what_is_due(me);
     end_if_dead();
     result
 }
@@ -77,9 +112,16 @@ fn work_with<R>(
     work: impl FnOnce(&mut Partition) -> R,
 ) -> Option<R> {
     USER.store(me, Ordering::Relaxed);
+    ENTERED.fetch_add(1, Ordering::Relaxed);
     let mut result = None;
+    let whole = || {
+        let Partition { service, memory } = &mut *guard;
+        // Before anything else: who has the id now is another one.
+        GONE.take(|id| service.forget(id, memory));
+        result = Some(work(&mut guard));
+    };
     // SAFETY: whoever has the lock has the stack; what used it before is done, or never goes on.
-    unsafe { contexts::on_service_stack(|| result = Some(work(&mut guard))) };
+    unsafe { contexts::on_service_stack(whole) };
     USER.store(0, Ordering::Relaxed);
     result
 }
@@ -87,11 +129,11 @@ fn work_with<R>(
 /// Something may have happened to a processor, and nobody has looked since.
 static LOOK_DUE: AtomicBool = AtomicBool::new(false);
 
-/// Has the service look at the processors, if that is due. While another context uses the service, it is that one's to do
-/// afterwards; so nobody waits, and nobody's turn is lost.
-fn look_if_due(me: u32) {
+/// Has the service look at the processors, and forget who is gone, if that is due. While another context uses the service, it is that
+/// one's to do afterwards; so nobody waits, and nobody's turn is lost.
+fn do_what_is_due(me: u32) {
     let Some(partition) = PARTITION.get() else { return };
-    while LOOK_DUE.load(Ordering::SeqCst) && !dead::is_dead() {
+    while (LOOK_DUE.load(Ordering::SeqCst) || GONE.is_due()) && !dead::is_dead() {
         let Some(guard) = partition.try_lock() else { return };
         work_with(me, guard, |partition| {
             if LOOK_DUE.swap(false, Ordering::SeqCst) {
@@ -124,14 +166,30 @@ impl message::Service for Front {
             return message::Dead.handle(client, request);
         }
         let caller = Caller { endpoint: client, door: Door::Direct };
-        let answer = enter(|Partition { service, memory }| {
-            #[cfg(feature = "fault-injection")]
-            if let Some(answer) = fault::command(request) {
-                return answer;
+        // IN_PROGRESS, once a load has begun that has no other request to go on with.
+        let mut last = None;
+        for _ in 0..MOST_SLICES {
+            let slice = enter(|Partition { service, memory }| {
+                #[cfg(feature = "fault-injection")]
+                if let Some(answer) = fault::command(request) {
+                    return Err(answer);
+                }
+                #[cfg(feature = "control")]
+                if let Some(answer) = guards::command(request, service) {
+                    return Err(answer);
+                }
+                Ok(service.handle(caller, request, memory))
+            });
+            match slice {
+                Some(Ok(answer)) if goes_on_by_itself(request, &answer) => last = Some(answer),
+                Some(Ok(answer)) => return answer.encode(),
+                Some(Err(registers)) => return registers,
+                None if dead::is_dead() => return message::Dead.handle(client, request),
+                None if last.is_none() => return door_d::Answer::of(TeeResult::Busy).encode(),
+                None => spin_loop(),
             }
-            service.handle(caller, request, memory).encode()
-        });
-        answer.unwrap_or_else(|| door_d::Answer::of(TeeResult::Busy).encode())
+        }
+        last.unwrap_or(door_d::Answer::of(TeeResult::Busy)).encode()
     }
 
     fn handle_rpc(&mut self, client: EndpointId, request: &ts_rpc::Registers) -> ts_rpc::Registers {
@@ -140,18 +198,26 @@ impl message::Service for Front {
         }
         #[cfg(feature = "fault-injection")]
         fault::reach(fault::Point::Outside);
-        let begun = time::milliseconds();
+        if let Some(answer) = answer_at_once(request) {
+            return answer;
+        }
+        let (mut begun, mut entered) = (time::milliseconds(), ENTERED.load(Ordering::Relaxed));
         loop {
-            let answer = enter(|Partition { service, memory }| {
+            let serve = |Partition { service, memory }: &mut Partition| {
                 #[cfg(feature = "fault-injection")]
                 fault::reach(fault::Point::DoorT);
                 service.handle_rpc(client, request, memory)
-            });
+            };
+            let answer = if door_t::goes_first(request) { enter_out_of_turn(serve) } else { enter(serve) };
             if let Some(answer) = answer {
                 return answer;
             }
             if dead::is_dead() {
                 return message::Dead.handle_rpc(client, request);
+            }
+            let now = ENTERED.load(Ordering::Relaxed);
+            if now != entered {
+                (begun, entered) = (time::milliseconds(), now);
             }
             let waited = time::milliseconds().saturating_sub(begun);
             if !door_t::waits_its_turn(request) || waited > PATIENCE {
@@ -161,9 +227,18 @@ impl message::Service for Front {
         }
     }
 
+    fn virtual_machine_gone(&mut self, id: EndpointId) -> bool {
+        if dead::is_dead() || !GONE.note(id) {
+            return false;
+        }
+        do_what_is_due(contexts::current());
+        end_if_dead();
+        !dead::is_dead()
+    }
+
     fn interrupted(&mut self) {
         LOOK_DUE.store(true, Ordering::SeqCst);
-        look_if_due(contexts::current());
+        do_what_is_due(contexts::current());
         end_if_dead();
     }
 }

@@ -69,6 +69,9 @@ impl Built {
     }
 }
 
+/// Features of the partition for the tests' controls: a guard is taken out on request, and hardware fails on request.
+pub const CONTROL: &str = "control,fault-injection";
+
 /// Everything that a run needs.
 #[derive(Clone, Debug)]
 pub struct Images {

@@ -2,12 +2,14 @@
 use crate::large;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
-use remoteproc_image::write::{Container, Order, RsaKey};
+use remoteproc_image::write::{Container, EncryptionKey, Order, RsaKey};
 use std::fs;
 use std::path::PathBuf;
 
 /// Private half of the key, a published test key that protects nothing.
 const PRIVATE_KEY: &str = "tests/vectors/keys/rsa2048.pk8.der";
+/// The decryption key of the emulated machine's manifest.
+const ENCRYPTION_KEY: &str = "tests/vectors/keys/aes256.bin";
 /// Public half.
 pub const PUBLIC_KEY: &str = "tests/vectors/keys/rsa2048.pub.pem";
 
@@ -26,6 +28,18 @@ pub fn firmware_with_counter(workspace: &Workspace, elf: &[u8], counter: u32) ->
     let container = Container::new(Order::Mainline).image(elf).security_counter(counter);
     let name = format!("remote-core-firmware-counter-{counter}.sig");
     write(workspace, &name, &sign_container(workspace, &container)?)
+}
+
+/// Signs it encrypted, for the emulated machine's key, with the permission to read its memory for a dump or without.
+pub fn encrypted_firmware(workspace: &Workspace, elf: &[u8], dump: bool) -> Result<PathBuf> {
+    let path = workspace.root.join(ENCRYPTION_KEY);
+    let key = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut container = Container::new(Order::Mainline).image(elf).encrypt(EncryptionKey::new(&key)?);
+    if dump {
+        container = container.version("1.0-dump")?.coredump(true);
+    }
+    let name = if dump { "remote-core-firmware-dump.sig" } else { "remote-core-firmware-secret.sig" };
+    write(workspace, name, &sign_container(workspace, &container)?)
 }
 
 /// Signs the firmware with so much beside it that 10 MiB are loaded, and returns the container's path.

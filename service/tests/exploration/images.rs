@@ -1,4 +1,4 @@
-//! Four small signed images, which fit into one page of client memory and take four requests to load.
+//! Small signed images, which fit into one page of client memory and take four requests to load.
 use remoteproc_image::write::{Container, Order, RsaKey};
 
 /// Where the images go: device and physical addresses are the same, for the first processor.
@@ -18,12 +18,17 @@ pub enum Image {
     Other,
     /// Its signature is wrong.
     Forged,
-    /// Signed, but a byte of a segment was changed.
+    /// Signed, but a byte of the data was changed.
     Changed,
+    /// The same with a byte of the code.
+    ChangedCode,
+    /// The first one, shared by ranges that are not the client's.
+    Elsewhere,
 }
 
 impl Image {
-    pub const ALL: [Self; 4] = [Self::Good, Self::Other, Self::Forged, Self::Changed];
+    /// Without the changed code: where nothing closes memory, the check before the start finds that, too.
+    pub const ALL: [Self; 5] = [Self::Good, Self::Other, Self::Forged, Self::Changed, Self::Elsewhere];
 
     /// The code of images that may run, and the security counter.
     pub const TRUSTED: [(Self, u32); 2] = [(Self::Good, 1), (Self::Other, 0)];
@@ -31,9 +36,14 @@ impl Image {
     /// The image that the signer meant. Header, TLVs and signature are all that LOAD_FW looks at if it is loaded already.
     pub fn as_signed(self) -> Self {
         match self {
-            Self::Changed => Self::Good,
+            Self::Changed | Self::ChangedCode | Self::Elsewhere => Self::Good,
             other => other,
         }
+    }
+
+    /// Its data, in shared memory.
+    pub fn data(self) -> [u8; DATA_SIZE] {
+        [0x33; DATA_SIZE]
     }
 
     /// Its code, in private memory.
@@ -41,7 +51,7 @@ impl Image {
         let byte = match self {
             Self::Other => 0x22,
             Self::Forged => 0x44,
-            Self::Good | Self::Changed => 0x11,
+            _ => 0x11,
         };
         [byte; CODE_SIZE]
     }
@@ -64,7 +74,7 @@ fn elf(image: Image) -> Vec<u8> {
     file.extend(words(&[1, start, CODE, CODE, code, code, 5, 4]));
     file.extend(words(&[1, start + code, DATA, DATA, data, data, 6, 4]));
     file.extend(image.code());
-    file.extend([0x33; DATA_SIZE]);
+    file.extend(image.data());
     file
 }
 
@@ -81,12 +91,13 @@ pub fn container(image: Image, key: &RsaKey) -> Vec<u8> {
             let at = bytes.len() - elf(image).len().next_multiple_of(8) - 1;
             bytes[at] ^= 1;
         }
-        Image::Changed => {
-            // The last byte of the last segment; the rest is a pad.
-            let at = bytes.len() - (elf(image).len().next_multiple_of(8) - elf(image).len()) - 1;
+        Image::Changed | Image::ChangedCode => {
+            // The last byte of a segment; the rest is a pad.
+            let end = bytes.len() - (elf(image).len().next_multiple_of(8) - elf(image).len());
+            let at = if image == Image::Changed { end - 1 } else { end - DATA_SIZE - 1 };
             bytes[at] ^= 1;
         }
-        Image::Good | Image::Other => {}
+        Image::Good | Image::Other | Image::Elsewhere => {}
     }
     bytes
 }

@@ -3,6 +3,7 @@ use super::images::Image;
 use super::model::{Action, Ask, Exploration, Point};
 use remoteproc_abi::door_d::Answer;
 use remoteproc_abi::result::TeeResult;
+use remoteproc_service::client_memory::EndpointId;
 use remoteproc_service::exploration::View;
 use remoteproc_service::hardware::{Isolation, Observed};
 use remoteproc_service::lifecycle::{Pending, State};
@@ -39,8 +40,11 @@ pub struct Step<'s> {
 /// Judges a step.
 pub fn step(model: &Exploration, step: &Step<'_>) -> Option<Broken> {
     let Step { action, before, after, answer } = step;
-    if let Some(how) = after.world.wrong {
+    if let Some(how) = after.world.wrong.filter(|_| model.looks_at(HARDWARE)) {
         return Some(Broken { property: HARDWARE, how });
+    }
+    if let Action::Leaves(client, _) = *action {
+        return left_behind(model.clients[client].endpoint, before, after);
     }
     let Action::Asks(client, processor, ask, _) = *action else { return None };
     for index in 0..before.world.cores.len() {
@@ -48,7 +52,8 @@ pub fn step(model: &Exploration, step: &Step<'_>) -> Option<Broken> {
         let caller = model.clients[client];
         let asks_about_it = index == processor;
         let foreign = was.owner.is_some_and(|owner| owner != caller);
-        if asks_about_it && (!foreign || may_take_over(&was, ask)) {
+        let may = model.allows(client, processor) && (!foreign || may_take_over(&was, ask));
+        if asks_about_it && may {
             continue;
         }
         if !is_the_same(&was, &is, before, after, index) {
@@ -60,9 +65,30 @@ pub fn step(model: &Exploration, step: &Step<'_>) -> Option<Broken> {
     how.map(|how| Broken { property: ANSWER, how })
 }
 
+/// Says what stays of a virtual machine that is gone, and what of others has changed.
+fn left_behind(endpoint: EndpointId, before: &Point, after: &Point) -> Option<Broken> {
+    let broken = |how| Some(Broken { property: OTHERS, how });
+    if after.frozen.knows(endpoint) {
+        return broken("something stays of a virtual machine that is gone");
+    }
+    for (index, core) in after.world.cores.iter().enumerate() {
+        let (was, is) = (before.view(index), after.view(index));
+        if was.owner.is_some_and(|owner| owner.endpoint == endpoint) {
+            if !core.told_to_hold {
+                return broken("what a virtual machine that is gone had started runs on");
+            }
+        } else if !is_the_same(&was, &is, before, after, index) {
+            return broken("another one's processor goes with a virtual machine");
+        }
+    }
+    None
+}
+
 /// A load that was idle for too long falls to another client, whose image's signature verifies.
 fn may_take_over(was: &View, ask: Ask) -> bool {
-    was.state == State::Loading && was.idle && matches!(ask, Ask::Load(image) if image != Image::Forged)
+    was.state == State::Loading
+        && was.idle
+        && matches!(ask, Ask::Load(image) if !matches!(image, Image::Forged | Image::Elsewhere))
 }
 
 /// Nothing of a processor has changed, but for a crash that was noticed.
@@ -72,7 +98,10 @@ fn is_the_same(was: &View, is: &View, before: &Point, after: &Point, index: usiz
         was.state == State::Running && is.state == State::Crashed && core_before.state != Observed::Running;
     let same_state = was.state == is.state || noticed;
     // A takeover that waits for the reset line is not the owner's business, but that of whoever takes over.
-    let same_pending = was.pending == is.pending || was.pending == Some(Pending::Load);
+    // What has stopped by itself is not waited for any more.
+    let same_pending = was.pending == is.pending
+        || was.pending == Some(Pending::Load)
+        || noticed && was.pending == Some(Pending::GracefulStop);
     core_before == core_after && same_state && was.owner == is.owner && same_pending
 }
 
@@ -97,7 +126,7 @@ fn wrong_answer(step: &Step<'_>, processor: usize, ask: Ask, answer: &Answer) ->
             let ran = after.state == State::Crashed && matches!(core.state, Observed::Crashed(_));
             (!runs && !ran).then_some("START_FW succeeds, and it does not run")
         }
-        (Ask::Stop, TeeResult::Success) => {
+        (Ask::Stop | Ask::GracefulStop, TeeResult::Success) => {
             (core.state != Observed::Held).then_some("STOP_FW succeeds, and it is not held")
         }
         (Ask::Release, TeeResult::Success) => {
@@ -105,7 +134,7 @@ fn wrong_answer(step: &Step<'_>, processor: usize, ask: Ask, answer: &Answer) ->
             (!done).then_some("RELEASE_FW succeeds, and it is not released")
         }
         (Ask::Load(_), TeeResult::InProgress) => None,
-        (Ask::Start | Ask::Stop | Ask::Release, TeeResult::InProgress) => {
+        (Ask::Start | Ask::Stop | Ask::GracefulStop | Ask::Release, TeeResult::InProgress) => {
             after.pending.is_none().then_some("IN_PROGRESS, and nothing is")
         }
         (Ask::Table | Ask::Status, TeeResult::Success) => None,
@@ -123,8 +152,8 @@ pub fn state(point: &Point) -> Option<Broken> {
             if !core.is_clear() || !given_back {
                 return Some(Broken { property: CLEAR, how: "OFFLINE" });
             }
-        } else if view.owner.is_none() {
-            return Some(Broken { property: STATE, how: "nobody owns it, and it is not OFFLINE" });
+        } else if view.owner.is_none() != matches!(view.pending, Some(Pending::Hold | Pending::Clear)) {
+            return Some(Broken { property: STATE, how: "it is nobody's, and not to be held and cleared" });
         }
         let how = match view.state {
             // A stop that is under way, or has failed, may have been carried out.
@@ -134,7 +163,11 @@ pub fn state(point: &Point) -> Option<Broken> {
             State::Offline | State::Loading | State::Stopped if core.state != Observed::Held => {
                 Some("at rest, and it runs")
             }
-            State::Loaded if core.state != Observed::Held && view.pending != Some(Pending::Start) => {
+            // Its owner may have gone while it was being released.
+            State::Loaded
+                if core.state != Observed::Held
+                    && !matches!(view.pending, Some(Pending::Start | Pending::Hold)) =>
+            {
                 Some("LOADED, and it runs")
             }
             State::Loaded

@@ -23,6 +23,10 @@ pub const REGIONS: usize = 2;
 pub enum Trouble {
     /// Nothing.
     None,
+    /// The firmware ignores that it is asked to stop.
+    Ignores,
+    /// It can't be asked.
+    NoAsking,
     /// The reset line is not done yet with what it is told.
     SlowReset,
     /// The reset line does not answer, and does nothing.
@@ -60,6 +64,8 @@ pub struct Core {
     pub isolation: [Isolation; REGIONS],
     pub memory: [[u8; REGION]; REGIONS],
     pub counter: u32,
+    /// Somebody has released it before the partition booted, and nobody has held it since.
+    pub foreign: bool,
 }
 
 impl Core {
@@ -71,6 +77,7 @@ impl Core {
             isolation: [Isolation::Normal; REGIONS],
             memory: [[0; REGION]; REGIONS],
             counter: 0,
+            foreign: false,
         }
     }
 
@@ -78,12 +85,13 @@ impl Core {
         self.memory.iter().flatten().all(|byte| *byte == 0)
     }
 
-    /// The trusted image whose code the private memory holds, and nothing else; and its security counter.
+    /// The trusted image that the memory holds, and nothing else; and its security counter.
     pub fn holds(&self) -> Option<(Image, u32)> {
-        Image::TRUSTED.into_iter().find(|(image, _)| {
-            let code = image.code();
-            self.memory[0][..code.len()] == code && self.memory[0][code.len()..].iter().all(|byte| *byte == 0)
-        })
+        let is = |memory: &[u8; REGION], bytes: &[u8]| {
+            memory.starts_with(bytes) && memory[bytes.len()..].iter().all(|byte| *byte == 0)
+        };
+        let [private, shared] = &self.memory;
+        Image::TRUSTED.into_iter().find(|(image, _)| is(private, &image.code()) && is(shared, &image.data()))
     }
 }
 
@@ -101,8 +109,8 @@ pub struct World {
     pub reached: BTreeSet<Trouble>,
     /// What must not have happened.
     pub wrong: Option<&'static str>,
-    /// All signatures pass: the control of the signature check.
-    pub believes_all: bool,
+    /// The hardware keeps others out of what is closed.
+    pub enforces: bool,
 }
 
 impl World {
@@ -114,7 +122,7 @@ impl World {
             trouble: Trouble::None,
             reached: BTreeSet::new(),
             wrong: None,
-            believes_all: false,
+            enforces: false,
         }
     }
 
@@ -205,6 +213,7 @@ impl PaperDriver {
         let does = !(slow || none);
         core.told_to_hold = !release;
         core.under_way = slow.then_some(release);
+        core.foreign &= release || !does;
         if does {
             core.state = match (release, core.state) {
                 // It has stopped by itself meanwhile.
@@ -243,6 +252,25 @@ impl ProcessorDriver for PaperDriver {
         self.order(true)
     }
 
+    fn can_ask_to_stop(&self) -> bool {
+        true
+    }
+
+    fn ask_to_stop(&mut self) -> Result<DriverProgress, DriverError> {
+        let mut world = self.world.borrow_mut();
+        let core = &world.cores[self.index];
+        // After a stop that has failed, as it seems, nobody knows that it is held.
+        if core.state == Observed::Held && !core.told_to_hold {
+            world.wrong = Some("a processor is asked to stop that is held");
+        }
+        let [ignores, fails] = [Trouble::Ignores, Trouble::NoAsking].map(|trouble| world.fails(trouble));
+        match (ignores, fails) {
+            (true, _) => Ok(DriverProgress::Pending),
+            (_, true) => Err(DriverError),
+            _ => Ok(DriverProgress::Done),
+        }
+    }
+
     fn observe(&mut self) -> Result<Observed, DriverError> {
         let mut world = self.world.borrow_mut();
         if world.fails(Trouble::Observe) { Err(DriverError) } else { Ok(world.cores[self.index].state) }
@@ -260,7 +288,7 @@ impl ProcessorDriver for PaperDriver {
     }
 
     fn enforces_isolation(&self) -> bool {
-        false
+        self.world.borrow().enforces
     }
 
     fn security_counter(&mut self) -> Result<SecurityCounter, DriverError> {
@@ -287,9 +315,7 @@ impl ProcessorDriver for PaperDriver {
 }
 
 /// The software provider. A signature is checked once, and its outcome remembered: it is the same each time.
-pub struct Crypto {
-    believes_all: bool,
-}
+pub struct Crypto;
 
 /// Outcomes of signature checks, by digest and signature.
 static CHECKED: Mutex<Option<HashMap<Vec<u8>, bool>>> = Mutex::new(None);
@@ -307,12 +333,9 @@ impl Provider for Crypto {
     }
 
     fn verify(&self, key: &PublicKey<'_>, signed: &Signed<'_>) -> bool {
-        let checked = || {
-            let mut known = CHECKED.lock().expect("nobody panicked with it");
-            let question = [signed.digest.as_slice(), signed.signature].concat();
-            *known.get_or_insert_default().entry(question).or_insert_with(|| Software.verify(key, signed))
-        };
-        self.believes_all || checked()
+        let mut known = CHECKED.lock().expect("nobody panicked with it");
+        let question = [signed.digest.as_slice(), signed.signature].concat();
+        *known.get_or_insert_default().entry(question).or_insert_with(|| Software.verify(key, signed))
     }
 
     fn decryption(&self, key: &CipherKey<'_>) -> Option<SoftwareDecryption> {
@@ -332,7 +355,7 @@ impl PaperMachine {
     pub fn new(world: &Shared) -> Self {
         let count = world.borrow().cores.len();
         Self {
-            crypto: Crypto { believes_all: world.borrow().believes_all },
+            crypto: Crypto,
             memory: PaperMemory(world.clone()),
             drivers: (0..count).map(|index| PaperDriver { index, world: world.clone() }).collect(),
             world: world.clone(),
@@ -365,10 +388,10 @@ impl Machine for PaperMachine {
     }
 }
 
-/// What clients share, by handle: it stays for ever, and whose it is.
-pub type Shares = BTreeMap<u64, (EndpointId, Vec<u8>)>;
+/// What clients share, by handle: it stays for ever, whose it is, and where it lies.
+pub type Shares = BTreeMap<u64, (EndpointId, Vec<u8>, PhysicalRange)>;
 
-/// Where a share lies in the normal world.
+/// Where the normal world's memory is.
 pub const NORMAL_MEMORY: PhysicalRange = PhysicalRange { start: 0x4000_0000, size: 0x1_0000 };
 
 /// The clients' memory.
@@ -380,17 +403,17 @@ pub struct PaperClients<'s> {
 impl ClientMemory for PaperClients<'_> {
     fn retrieve(&mut self, owner: EndpointId, handle: u64, _lent: bool) -> Result<Retrieved, MemoryError> {
         let mut world = self.world.borrow_mut();
-        if world.held.contains(&handle) {
+        let known = self.shares.get(&handle).is_some_and(|(of, ..)| *of == owner);
+        if known && world.held.contains(&handle) {
             return Err(MemoryError::InUse);
         }
-        let known = self.shares.get(&handle).is_some_and(|(of, _)| *of == owner);
         if world.fails(Trouble::Retrieve) || !known {
             return Err(MemoryError::UnknownHandle);
         }
         world.held.insert(handle);
         let mut retrieved = Retrieved { normal_world: true, ..Retrieved::default() };
-        let range = PhysicalRange { size: 0x1000, ..NORMAL_MEMORY };
-        retrieved.ranges.push(range).expect("there is room for one");
+        let (_, _, range) = &self.shares[&handle];
+        retrieved.ranges.push(*range).expect("there is room for one");
         Ok(retrieved)
     }
 
@@ -406,7 +429,10 @@ impl ClientMemory for PaperClients<'_> {
             return Err(MemoryError::Abort);
         }
         let start = usize::try_from(offset).expect("an offset");
-        let (_, bytes) = &self.shares[&handle];
+        let (_, bytes, range) = &self.shares[&handle];
+        if !NORMAL_MEMORY.overlaps(range) {
+            world.wrong = Some("memory is read that is not the client's");
+        }
         into.copy_from_slice(&bytes[start..start + into.len()]);
         Ok(())
     }

@@ -30,9 +30,11 @@ fn explore(name: &str, least: usize, model: Exploration) {
     assert!(states >= least, "only {states} states");
 }
 
-/// Goes on until something is broken; that has to be one of these properties.
-fn finds(name: &str, properties: &[&'static str], model: Exploration) {
-    let checker = model.checker().finish_when(HasDiscoveries::Any).spawn_bfs().join();
+/// Goes on until one of these properties is broken, whatever else is.
+fn finds(name: &str, properties: &'static [&'static str], mut model: Exploration) {
+    model.only = Some(properties);
+    let wanted = HasDiscoveries::AnyOf(properties.iter().copied().collect());
+    let checker = model.checker().finish_when(wanted).spawn_bfs().join();
     let found = checker.discoveries();
     let path = properties.iter().find_map(|property| found.get(property));
     let path = path.unwrap_or_else(|| panic!("without {name} something else is found: {found:?}"));
@@ -41,12 +43,18 @@ fn finds(name: &str, properties: &[&'static str], model: Exploration) {
 
 #[test]
 fn two_doors_of_one_endpoint_and_every_image() {
-    explore("two doors, four images", 2_000, Exploration::new(1, &[KERNEL, USER], &Image::ALL, false));
+    explore("two doors, every image", 2_000, Exploration::new(1, &[KERNEL, USER], &Image::ALL, false));
 }
 
 #[test]
 fn two_endpoints_and_every_image() {
-    explore("two endpoints, four images", 2_000, Exploration::new(1, &[KERNEL, MACHINE], &Image::ALL, false));
+    explore("two endpoints, every image", 2_000, Exploration::new(1, &[KERNEL, MACHINE], &Image::ALL, false));
+}
+
+#[test]
+fn an_endpoint_that_the_manifest_does_not_list() {
+    let model = Exploration::new(1, &[KERNEL, MACHINE], &Image::ALL, false).listing(&[KERNEL.endpoint]);
+    explore("an endpoint that is not listed", 70, model);
 }
 
 #[test]
@@ -58,13 +66,34 @@ fn two_clients_and_two_processors() {
 #[test]
 fn one_client_every_image_and_every_failure() {
     let model = Exploration::new(1, &[KERNEL], &Image::ALL, true);
-    explore("one client, four images, every failure", 5_000, model);
+    explore("one client, every image, every failure", 5_000, model);
 }
 
 #[test]
-fn two_clients_and_every_failure() {
+fn a_processor_that_runs_when_the_partition_boots() {
+    let mut model = Exploration::new(1, &[KERNEL], &Image::ALL, true);
+    model.foreign = true;
+    explore("a processor that runs at first, every failure", 5_000, model);
+}
+
+#[test]
+fn one_client_every_failure_and_memory_that_hardware_closes() {
+    let images = [Image::Good, Image::Other, Image::Changed, Image::ChangedCode];
+    let mut model = Exploration::new(1, &[KERNEL], &images, true);
+    model.enforces = true;
+    explore("one client, hardware closes memory, every failure", 2_500, model);
+}
+
+#[test]
+fn two_doors_and_every_failure() {
     let model = Exploration::new(1, &[KERNEL, USER], &[Image::Good], true);
-    explore("two clients, every failure", 50_000, model);
+    explore("two doors, every failure", 80_000, model);
+}
+
+#[test]
+fn two_endpoints_and_every_failure() {
+    let model = Exploration::new(1, &[KERNEL, MACHINE], &[Image::Good], true);
+    explore("two endpoints, every failure", 80_000, model);
 }
 
 /// One client or two, all images, every failure, without a guard.
@@ -77,6 +106,12 @@ fn without(guard: Guard, clients: &[Caller]) -> Exploration {
 #[test]
 fn control_without_the_owner_check() {
     finds("the owner check", &[judge::OTHERS], without(Guard::Owner, &[KERNEL, USER]));
+}
+
+#[test]
+fn control_without_the_list_of_endpoints() {
+    let model = without(Guard::EndpointList, &[KERNEL, MACHINE]).listing(&[KERNEL.endpoint]);
+    finds("the list of endpoints", &[judge::OTHERS], model);
 }
 
 #[test]
@@ -108,9 +143,57 @@ fn control_without_holding_what_did_not_start() {
     finds("holding what did not start", &[judge::STATE], without(Guard::UndoStart, &[KERNEL]));
 }
 
+/// It gets as far as running.
 #[test]
 fn control_without_the_signature() {
     let mut model = Exploration::new(1, &[KERNEL], &[Image::Forged], true);
-    model.believes_all = true;
-    finds("the signature", &[judge::ANSWER], model);
+    model.removed = Some(Guard::Signature);
+    finds("the signature", &[judge::HARDWARE], model);
+}
+
+/// So does what only the hash of the segments finds: data, and where hardware closes memory, so that there is no second hash, code.
+#[test]
+fn control_without_the_hash_of_the_segments() {
+    for (image, enforces) in [(Image::Changed, false), (Image::ChangedCode, true)] {
+        let mut model = Exploration::new(1, &[KERNEL], &[image], true);
+        model.removed = Some(Guard::SegmentHash);
+        model.enforces = enforces;
+        finds("the hash of the segments", &[judge::HARDWARE], model);
+    }
+}
+
+#[test]
+fn control_without_holding_what_a_gone_machine_had() {
+    finds(
+        "holding what a virtual machine that is gone had",
+        &[judge::OTHERS],
+        without(Guard::OwnerGone, &[KERNEL, MACHINE]),
+    );
+}
+
+#[test]
+fn control_without_judging_the_ranges() {
+    finds("judging the ranges", &[judge::HARDWARE], without(Guard::RangeCheck, &[KERNEL]));
+}
+
+#[test]
+fn control_without_closing_the_memory() {
+    finds("closing the memory", &[judge::HARDWARE], without(Guard::Close, &[KERNEL]));
+}
+
+#[test]
+fn control_without_holding_what_is_loaded() {
+    let mut model = without(Guard::HoldBeforeLoad, &[KERNEL]);
+    model.foreign = true;
+    finds("holding what is loaded", &[judge::HARDWARE], model);
+}
+
+#[test]
+fn control_without_the_security_counter() {
+    finds("the security counter", &[judge::HARDWARE], without(Guard::SecurityCounter, &[KERNEL]));
+}
+
+#[test]
+fn control_without_another_try_to_wipe() {
+    finds("another try to wipe", &[judge::HOME], without(Guard::WipeAgain, &[KERNEL]));
 }

@@ -7,6 +7,7 @@ use remoteproc_image::provider::TrustedKey;
 use remoteproc_image::software::SoftwareHasher;
 use remoteproc_image::target::{Access, BootSecurity, Region};
 use remoteproc_image::write::{OwnedPublicKey, RsaKey};
+use remoteproc_service::client_memory::PhysicalRange;
 use remoteproc_service::configuration::{Board, Processor};
 use remoteproc_service::exploration::{Frozen, View};
 use remoteproc_service::hardware::{Crash, Observed};
@@ -14,6 +15,7 @@ use remoteproc_service::lifecycle::State;
 use remoteproc_service::{Caller, Guard, Service, Storage};
 use stateright::{Model, Property};
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
@@ -22,6 +24,9 @@ use std::rc::Rc;
 pub const IDLE: u64 = 1_000;
 /// A moment longer than every limit, milliseconds.
 const LONG: u64 = 6_000;
+
+/// How long firmware is given to stop by itself, milliseconds.
+const PATIENCE: u64 = 5_000;
 
 /// The service under test.
 type PaperService<'s> = Service<'s, PaperMachine>;
@@ -32,6 +37,7 @@ pub enum Ask {
     Load(Image),
     Start,
     Stop,
+    GracefulStop,
     Release,
     Table,
     Status,
@@ -42,6 +48,8 @@ pub enum Ask {
 pub enum Action {
     /// A client asks something of a processor, both by their indices, while something does not work.
     Asks(usize, usize, Ask, Trouble),
+    /// A virtual machine is gone, by its index among the clients, while something does not work.
+    Leaves(usize, Trouble),
     /// A processor that runs stops by itself.
     Crashes(usize),
     /// The reset line does what it was told before anybody looks.
@@ -96,8 +104,12 @@ pub struct Exploration {
     troubles: bool,
     /// A guard that is taken out.
     pub removed: Option<Guard>,
-    /// All signatures pass.
-    pub believes_all: bool,
+    /// The properties that are looked at, if not all.
+    pub only: Option<&'static [&'static str]>,
+    /// The hardware keeps others out of what is closed.
+    pub enforces: bool,
+    /// Processors run when the partition boots.
+    pub foreign: bool,
 }
 
 fn vector(name: &str) -> Vec<u8> {
@@ -132,6 +144,7 @@ fn board(processors: usize) -> Board<'static> {
         default_boot_address: None,
         boot_security: BootSecurity::RunsNonSecure,
         endpoints: heapless::Vec::new(),
+        attach_endpoints: heapless::Vec::new(),
     };
     Board {
         name: "paper",
@@ -155,8 +168,11 @@ impl Exploration {
         let key = RsaKey::from_pkcs8_der(&vector("rsa2048.pk8.der")).expect("a key");
         let mut shares = Shares::new();
         for (client, caller) in clients.iter().enumerate() {
-            for image in Image::ALL {
-                shares.insert(handle(client, image), (caller.endpoint, container(image, &key)));
+            for image in images {
+                let start = if *image == Image::Elsewhere { CODE.into() } else { NORMAL_MEMORY.start };
+                let range = PhysicalRange { start, size: 0x1000 };
+                let share = (caller.endpoint, container(*image, &key), range);
+                shares.insert(handle(client, *image), share);
             }
         }
         Self {
@@ -166,7 +182,9 @@ impl Exploration {
             images: images.to_vec(),
             troubles,
             removed: None,
-            believes_all: false,
+            only: None,
+            enforces: false,
+            foreign: false,
         }
     }
 
@@ -181,6 +199,9 @@ impl Exploration {
             }
             Ask::Start => Request::Start { processor },
             Ask::Stop => Request::Stop { processor, mode: StopMode::Forced },
+            Ask::GracefulStop => {
+                Request::Stop { processor, mode: StopMode::Graceful { milliseconds: PATIENCE } }
+            }
             Ask::Release => Request::Release { processor },
             Ask::Table => Request::GetResourceTable { processor },
             Ask::Status => Request::GetStatus { processor },
@@ -244,13 +265,33 @@ impl Exploration {
         world.reached.into_iter().chain([Trouble::None]).collect()
     }
 
+    /// The service begins.
+    fn boot(&self, world: World, storage: &mut Storage<SoftwareHasher>) -> Point {
+        let shared = Rc::new(RefCell::new(world));
+        let mut service = Service::new(self.board.clone(), PaperMachine::new(&shared), storage);
+        service.remove(self.removed);
+        let frozen = service.freeze();
+        let mut world = shared.borrow().clone();
+        (world.trouble, world.reached) = (Trouble::None, BTreeSet::new());
+        self.seal(Point { frozen, world, broken: None, fingerprint: 0 })
+    }
+
     /// Whoever owns a processor can give it back, whatever has happened before, once the hardware obeys.
     fn has_a_way_home(&self, point: &Point) -> bool {
-        const PATIENCE: usize = 40;
+        const REQUESTS: usize = 40;
         (0..self.world_size()).all(|processor| {
-            let Some(owner) = point.view(processor).owner else { return true };
-            let client = self.clients.iter().position(|client| *client == owner).expect("a client");
-            let way = [Ask::Stop, Ask::Release].into_iter().cycle().take(PATIENCE);
+            let view = point.view(processor);
+            if view.state == State::Offline {
+                return true;
+            }
+            // What is nobody's is given back by anybody whom the manifest lists.
+            let is_whose = |client: usize| match view.owner {
+                Some(owner) => self.clients[client] == owner,
+                None => self.allows(client, processor),
+            };
+            let client = (0..self.clients.len()).find(|client| is_whose(*client)).expect("a client");
+            let owner = self.clients[client];
+            let way = [Ask::Stop, Ask::Release].into_iter().cycle().take(REQUESTS);
             let home = |service: &mut PaperService<'_>, clients: &mut PaperClients<'_>| {
                 way.map(|ask| self.request(client, processor, ask).encode()).any(|registers| {
                     service.handle(owner, &registers, clients);
@@ -259,6 +300,24 @@ impl Exploration {
             };
             self.work(point, Trouble::None, home).0
         })
+    }
+
+    /// Tells whether a property is looked at.
+    pub fn looks_at(&self, property: &str) -> bool {
+        self.only.is_none_or(|only| only.contains(&property))
+    }
+
+    /// Only these endpoints may ask something of the processors.
+    pub fn listing(mut self, endpoints: &[u16]) -> Self {
+        for processor in &mut self.board.processors {
+            processor.endpoints = heapless::Vec::from_slice(endpoints).expect("a short list");
+        }
+        self
+    }
+
+    /// Tells whether a client may ask something of a processor.
+    pub fn allows(&self, client: usize, processor: usize) -> bool {
+        self.board.processors[processor].is_for(self.clients[client].endpoint)
     }
 
     fn world_size(&self) -> usize {
@@ -273,11 +332,23 @@ impl Model for Exploration {
     fn init_states(&self) -> Vec<Point> {
         let mut storage = Box::new(Storage::new());
         let mut world = World::new(self.world_size());
-        world.believes_all = self.believes_all;
-        let shared = Rc::new(RefCell::new(world.clone()));
-        let mut service = Service::new(self.board.clone(), PaperMachine::new(&shared), &mut storage);
-        service.remove(self.removed);
-        vec![self.seal(Point { frozen: service.freeze(), world, broken: None, fingerprint: 0 })]
+        world.enforces = self.enforces;
+        if !self.foreign {
+            return vec![self.boot(world, &mut storage)];
+        }
+        for core in &mut world.cores {
+            (core.state, core.foreign, core.told_to_hold) = (Observed::Running, true, false);
+        }
+        if self.removed == Some(Guard::HoldBeforeLoad) {
+            // A service that does not look: it finds what is held, and that runs.
+            let mut point = self.boot(World::new(self.world_size()), &mut storage);
+            point.world = world;
+            return vec![self.seal(point)];
+        }
+        let troubles =
+            [Trouble::None, Trouble::SlowReset, Trouble::NoReset, Trouble::LyingReset, Trouble::Observe];
+        let boot = |trouble| self.boot(World { trouble, ..world.clone() }, &mut storage);
+        troubles.map(boot).into()
     }
 
     fn actions(&self, point: &Point, actions: &mut Vec<Action>) {
@@ -285,7 +356,7 @@ impl Model for Exploration {
             return;
         }
         let loads = self.images.iter().map(|image| Ask::Load(*image));
-        let others = [Ask::Start, Ask::Stop, Ask::Release, Ask::Table, Ask::Status];
+        let others = [Ask::Start, Ask::Stop, Ask::GracefulStop, Ask::Release, Ask::Table, Ask::Status];
         let asks: Vec<Ask> = loads.chain(others).collect();
         for processor in 0..self.world_size() {
             for client in 0..self.clients.len() {
@@ -307,8 +378,16 @@ impl Model for Exploration {
             }
             // What is changed while the firmware is being released, nothing but hardware could find.
             let view = point.view(processor);
-            if matches!(view.state, State::Loading | State::Loaded) && core.under_way != Some(true) {
+            let open = !self.enforces && matches!(view.state, State::Loading | State::Loaded);
+            if open && core.under_way != Some(true) {
                 actions.push(Action::Tampers(processor));
+            }
+        }
+        for client in 0..self.clients.len() {
+            if self.clients[client].endpoint != 0 {
+                let all = [Trouble::None, Trouble::SlowReset, Trouble::NoReset, Trouble::LyingReset];
+                let number = if self.troubles { all.len() } else { 1 };
+                actions.extend(all[..number].iter().map(|trouble| Action::Leaves(client, *trouble)));
             }
         }
         if self.troubles {
@@ -322,6 +401,13 @@ impl Model for Exploration {
         match action {
             Action::Asks(client, processor, ask, trouble) => {
                 answer = Some(self.ask(&mut after, client, processor, ask, trouble));
+            }
+            Action::Leaves(client, trouble) => {
+                let endpoint = self.clients[client].endpoint;
+                (after.frozen, after.world) = self.work(before, trouble, |service, clients| {
+                    service.forget(endpoint, clients);
+                    service.freeze()
+                });
             }
             Action::Crashes(processor) => {
                 after.world.cores[processor].state = Observed::Crashed(Crash::Unknown)
@@ -337,7 +423,9 @@ impl Model for Exploration {
             Action::Waits => after.world.now += LONG,
         }
         let step = Step { action, before, after: &after, answer };
-        after.broken = judge::step(self, &step).or_else(|| judge::state(&after));
+        let counts = |broken: &Broken| self.looks_at(broken.property);
+        let by_step = judge::step(self, &step).filter(counts);
+        after.broken = by_step.or_else(|| judge::state(&after).filter(counts));
         Some(self.seal(after))
     }
 
@@ -349,7 +437,8 @@ impl Model for Exploration {
             Property::always(judge::ANSWER, |_, point: &Point| judge::holds(point, judge::ANSWER)),
             Property::always(judge::STATE, |_, point: &Point| judge::holds(point, judge::STATE)),
             Property::always(judge::HOME, |model: &Self, point: &Point| {
-                point.broken.is_some() || model.has_a_way_home(point)
+                let matters = point.broken.is_none() && model.looks_at(judge::HOME);
+                !matters || model.has_a_way_home(point)
             }),
         ]
     }

@@ -27,6 +27,7 @@ pub struct Share {
 }
 
 struct Held {
+    owner: EndpointId,
     handle: u64,
     mapped: bool,
     writable: bool,
@@ -93,8 +94,8 @@ impl FakeClient {
 impl ClientMemory for FakeClient {
     fn retrieve(&mut self, owner: EndpointId, handle: u64, lent: bool) -> Result<Retrieved, MemoryError> {
         self.seen.borrow_mut().push(Seen::Retrieve(handle));
-        if self.held.iter().any(|held| held.handle == handle) {
-            return Err(MemoryError::InUse);
+        if let Some(held) = self.held.iter().find(|held| held.handle == handle) {
+            return Err(if held.owner == owner { MemoryError::InUse } else { MemoryError::UnknownHandle });
         }
         let loads = self.held.iter().filter(|held| !held.writable).count();
         assert!(loads < MAX_LOADS, "one handle for each load");
@@ -105,7 +106,13 @@ impl ClientMemory for FakeClient {
         if let Some(error) = share.retrieve_error {
             return Err(error);
         }
-        self.held.push(Held { handle, mapped: false, writable: false, read: vec![false; share.bytes.len()] });
+        self.held.push(Held {
+            owner,
+            handle,
+            mapped: false,
+            writable: false,
+            read: vec![false; share.bytes.len()],
+        });
         Ok(share.retrieved.clone())
     }
 

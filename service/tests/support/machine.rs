@@ -143,7 +143,21 @@ impl RemoteMemory for FakeMemory {
     }
 }
 
+/// What firmware does that is asked to stop by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manners {
+    /// It can't be asked.
+    Deaf,
+    /// Says that it is ready when it is asked once more than this.
+    Obeys(u32),
+    /// Goes on.
+    Ignores,
+    /// The way to ask it is broken.
+    Broken,
+}
+
 pub struct FakeDriver {
+    pub manners: Manners,
     index: usize,
     pub state: Observed,
     /// What is under way, and how often it still says Pending.
@@ -216,6 +230,25 @@ impl ProcessorDriver for FakeDriver {
         assert!(!self.dirty.get(), "released before the writes were complete");
         self.releases.push(boot);
         self.order(true)
+    }
+
+    fn can_ask_to_stop(&self) -> bool {
+        self.manners != Manners::Deaf
+    }
+
+    fn ask_to_stop(&mut self) -> Result<DriverProgress, DriverError> {
+        self.seen.borrow_mut().push(Seen::AskToStop(self.index));
+        assert_eq!(self.state, Observed::Running, "only what runs is asked");
+        match &mut self.manners {
+            Manners::Deaf => panic!("asked although it said that it can't be"),
+            Manners::Obeys(0) => Ok(DriverProgress::Done),
+            Manners::Obeys(left) => {
+                *left -= 1;
+                Ok(DriverProgress::Pending)
+            }
+            Manners::Ignores => Ok(DriverProgress::Pending),
+            Manners::Broken => Err(DriverError),
+        }
     }
 
     fn observe(&mut self) -> Result<Observed, DriverError> {
@@ -323,6 +356,7 @@ impl FakeMachine {
             doors.borrow_mut().insert(region.physical_address, door);
         }
         let driver = |index| FakeDriver {
+            manners: Manners::Deaf,
             index,
             state: Observed::Held,
             under_way: None,

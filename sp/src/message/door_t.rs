@@ -22,6 +22,12 @@ pub fn waits_its_turn(request: &Registers) -> bool {
     !matches!(Request::decode(request), Ok(Request::Call { interface: SERVICE, .. }))
 }
 
+/// Tells whether a request need not wait for those whose turn it is: giving memory back takes no time, and frees what others want.
+#[must_use]
+pub fn goes_first(request: &Registers) -> bool {
+    matches!(Request::decode(request), Ok(Request::RelinquishMemory { .. }))
+}
+
 /// Answers a request while another execution context uses the service.
 #[must_use]
 pub fn answer_of_the_busy(request: &Registers) -> Registers {

@@ -17,6 +17,7 @@ struct Echo {
     rpc_calls: usize,
     client: EndpointId,
     interrupts: usize,
+    gone: Vec<EndpointId>,
 }
 
 impl Service for Echo {
@@ -30,6 +31,11 @@ impl Service for Echo {
         self.rpc_calls += 1;
         self.client = client;
         *request
+    }
+
+    fn virtual_machine_gone(&mut self, id: EndpointId) -> bool {
+        self.gone.push(id);
+        true
     }
 
     fn interrupted(&mut self) {
@@ -233,4 +239,43 @@ proptest! {
         let for_door_t = expected == 0x8400_0070 && received[2] & 1 << 31 == 0;
         prop_assert_eq!(echo.rpc_calls, usize::from(for_door_t));
     }
+}
+
+#[test]
+fn a_virtual_machine_that_is_gone_is_told_to_the_service() {
+    for (function, response) in [(0x8400_006F, 0x8400_0070), (0xC400_006F, 0xC400_0070)] {
+        for sender in [0, 0x8000] {
+            // What is above bits 15:0 of w5, and a handle in w3 and w4, mean nothing.
+            let request = [function, sender << 16 | 0x8001, 0x8000_0006, 7, 8, 0xDEAD_BEEF_0005_0003];
+            let (answer, echo) = ask(&request);
+            assert_eq!(answer, registers(&[response, 0x8001_0000 | sender, 0x8000_0007, 0]));
+            assert_eq!((echo.gone, echo.calls, echo.rpc_calls), (vec![3], 0, 0));
+        }
+    }
+}
+
+#[test]
+fn only_virtual_machines_go_and_only_the_hypervisor_and_the_spmc_say_so() {
+    for (sender, id, status) in [
+        // Denied to others, the machine itself and other partitions among them.
+        (1, 3, 0xFFFF_FFFA_u64),
+        (3, 3, 0xFFFF_FFFA),
+        (0x8002, 3, 0xFFFF_FFFA),
+        // Invalid: the hypervisor itself, and what is no virtual machine.
+        (0, 0, 0xFFFF_FFFE),
+        (0x8000, 0, 0xFFFF_FFFE),
+        (0, 0x8002, 0xFFFF_FFFE),
+        (0x8000, 0x8001, 0xFFFF_FFFE),
+    ] {
+        let (answer, echo) = ask(&[0x8400_006F, sender << 16 | 0x8001, 0x8000_0006, 0, 0, id]);
+        assert_eq!(answer, registers(&[0x8400_0070, 0x8001_0000 | sender, 0x8000_0007, status]));
+        assert!(echo.gone.is_empty(), "{sender:#x} {id:#x}");
+    }
+}
+
+#[test]
+fn what_is_out_of_order_does_not_say_that_it_has_forgotten() {
+    let request = registers(&[0x8400_006F, 0x8001, 0x8000_0006, 0, 0, 3]);
+    let expected = registers(&[0x8400_0070, 0x8001_0000, 0x8000_0007, 0xFFFF_FFFA]);
+    assert_eq!(answer(IDENTITY, &request, &mut Dead), expected);
 }

@@ -83,6 +83,9 @@ pub mod fixture {
     pub const PREEMPTIONS: u32 = 0xc300_0003;
     /// x0 = how often the partition was entered for an interrupt of its own so far.
     pub const SECURE_INTERRUPTS: u32 = 0xc300_0006;
+    /// Sends the partition a framework message: x1 = function of the request (32 or 64 bit), x2 = sender (0 or the SPMC), x3 = number
+    /// of the message, x4 to x6 = w3 to w5. x0 to x7 = the partition's answer; x0 = -1: the SPMC sends no such message.
+    pub const FRAMEWORK: u32 = 0xc300_0007;
     /// Flag: FFA_MEM_SHARE of any address is accepted, as an SPMC without knowledge of the memory map does.
     pub const LENIENT_ADDRESSES: u64 = 1;
     /// Flag: shares made while it is set are reported to the borrower with the NS attribute clear.

@@ -66,6 +66,8 @@ pub struct Manifest {
     pub contexts: u32,
     /// Power management messages that it wants.
     pub power_messages: u32,
+    /// Messages about virtual machines that it wants: bit 0 created, bit 1 destroyed.
+    pub machine_messages: u32,
     /// Messaging method bits.
     pub messaging: u32,
     /// What a non-secure interrupt does.
@@ -151,6 +153,10 @@ impl Manifest {
         }
         let messaging = messaging(&root, version)?;
         let power_messages = word(&root, "power-management-messages")?.unwrap_or(0);
+        let machine_messages = word(&root, "vm-availability-messages")?.unwrap_or(0);
+        if machine_messages > 3 {
+            return Err(wrong("vm-availability-messages", "has a bit above 1"));
+        }
         let entry_offset =
             number(&root, "entrypoint-offset")?.ok_or(wrong("entrypoint-offset", "Property not found"))?;
         if word(&root, "xlat-granule")?.is_some_and(|granule| granule != 0) {
@@ -207,6 +213,7 @@ impl Manifest {
             uuids,
             contexts,
             power_messages,
+            machine_messages,
             messaging,
             interrupts: action,
             load_address,

@@ -3,6 +3,7 @@
 //! It is SPMD (forwarder of the normal world) and SPMC (of the one partition) in one. State is kept for each endpoint
 //! and each execution context. A partition with one context runs on whichever CPU calls it; one with several has a context for
 //! each CPU, which stays there. The normal world is a hypervisor, which speaks for itself and for its virtual machines.
+mod framework;
 mod mappings;
 mod memory;
 mod message;
@@ -179,7 +180,9 @@ enum ContextState {
     Waiting,
     /// Serving a direct request of `client`, made with `function`.
     Serving { client: u16, function: u32 },
-    /// Interrupted in that, until FFA_RUN.
+    /// Serving a framework message with this number, of the hypervisor or the SPMC.
+    Told { sender: u16, function: u32, message: u64 },
+    /// Interrupted in serving a request, until FFA_RUN.
     Preempted { client: u16, function: u32 },
     /// Entered with FFA_INTERRUPT for an interrupt of its own, until FFA_MSG_WAIT.
     Handling,
@@ -290,6 +293,7 @@ impl<'s> Spmc<'s> {
             fixture::SECURE_INTERRUPTS if call.world == World::Normal => {
                 Outcome::Return(Answer::x0(self.secure_interrupts.delivered()))
             }
+            fixture::FRAMEWORK if call.world == World::Normal => self.framework_request(call),
             _ if (psci::FIRST..=psci::LAST).contains(&(function & !SMC64)) => self.psci(machine, call),
             _ if (ffa::FIRST..=ffa::LAST).contains(&(function & !SMC64)) => self.ffa(machine, call),
             _ => Outcome::Return(Answer::x0(if function & SMC64 != 0 { u64::MAX } else { UNKNOWN })),

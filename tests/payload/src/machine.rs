@@ -16,6 +16,9 @@ const FIXTURE_COUNTS: u32 = 0xC300_0004;
 /// Tells the SPMC fixture in whose name memory is reclaimed.
 const FIXTURE_SPEAKER: u32 = 0xC300_0005;
 
+/// Has the SPMC fixture send a framework message.
+const FIXTURE_FRAMEWORK: u32 = 0xC300_0007;
+
 /// A moment, in ticks of the system counter.
 #[derive(Clone, Copy)]
 pub struct Moment(u64);
@@ -136,6 +139,17 @@ pub fn counts() -> Option<Counts> {
 /// Has memory reclaimed in this endpoint's name. False: the SPMC has no such control.
 pub fn set_speaker(endpoint: u16) -> bool {
     fixture(FIXTURE_SPEAKER, endpoint.into()) == 0
+}
+
+/// Has the fixture send the partition a framework message: function, sender, number, w3 to w5. Returns x0 to x7 of the partition's
+/// answer; `None`: it sends no such message.
+pub fn framework_message(function: u32, sender: u16, number: u32, payload: [u64; 3]) -> Option<[u64; 8]> {
+    let mut arguments = [0; 17];
+    arguments[..3].copy_from_slice(&[function.into(), sender.into(), number.into()]);
+    arguments[3..6].copy_from_slice(&payload);
+    let answer = smccc::smc64(FIXTURE_FRAMEWORK, arguments);
+    let [x0, x1, x2, x3, x4, x5, x6, x7, ..] = answer;
+    (x0 != u64::MAX).then_some([x0, x1, x2, x3, x4, x5, x6, x7])
 }
 
 /// How often the fixture has preempted the partition.

@@ -25,6 +25,10 @@ pub const ORDER: u64 = CONTROL_PAGE + 0x0c;
 pub const CORE_STATE: u64 = CONTROL_PAGE + 0x18;
 /// The word of the control page that counts releases from reset.
 pub const RELEASES: u64 = CONTROL_PAGE + 0x28;
+/// The word of the control page by which firmware is asked to stop by itself.
+pub const STOP_REQUEST: u64 = CONTROL_PAGE + 0x30;
+/// The word of the control page by which firmware says that it is ready to be held.
+pub const STOP_ANSWER: u64 = CONTROL_PAGE + 0x34;
 
 /// The interrupt controller: its distributor, and the first CPU's redistributor.
 const INTERRUPT_CONTROLLER: Range<u64> = 0x0800_0000..0x080c_0000;

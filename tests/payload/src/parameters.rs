@@ -7,7 +7,8 @@
 //! | image | demo | file to load |
 //! | watch | demo | physical address of a word of the window to watch |
 //! | no-start | demo | `1`: load, show the resource table, release |
-//! | theme | test | `bounds`, `counters`, `faults`, `hostile` or `soak`: these cases and no others |
+//! | theme | test | `bounds`, `controls`, `counters`, `faults`, `hostile` or `soak`: these cases and no others |
+//! | control | test | what has to fail without which guard (`tests/controls.rs`); repeatable |
 //! | test | test | prefix of the names to run; repeatable; all if absent |
 //! | rounds | test | how often each event is provoked, 1 if absent |
 //! | seed | test | number that random numbers begin with |
@@ -18,6 +19,7 @@
 //! | large | test | this project's own firmware in a file of 16 MiB, of which 10 MiB are loaded |
 //! | firmware | test | this project's own firmware for the Cortex-M33 |
 //! | firmware-m4 | test | the same for the Cortex-M4 |
+//! | firmware-secret, firmware-dump | test | the same for the Cortex-M33, encrypted; the second may be read for a dump |
 //! | counter-4, counter-5, counter-9 | test | the same, signed with this security counter |
 //! | contexts | test | number of execution contexts in the manifest |
 //! | spmc | test | `prebuilt`: the SPMC is not the test bench's, so tests that need its controls are skipped |

@@ -24,7 +24,7 @@ const fn meaning(state: State) -> &'static str {
         State::Crashed => {
             "released from reset and, as far as is known, not running: it faulted, or a start went wrong"
         }
-        State::Stopped => "held in reset, owned, memory kept; it has to be loaded again before it starts",
+        State::Stopped => "held in reset, memory kept; it has to be loaded again before it starts",
     }
 }
 
@@ -33,9 +33,12 @@ const fn operation(pending: Option<Pending>) -> &'static str {
         None => "when nothing is pending",
         Some(Pending::Load) => "while it is held in reset for a load",
         Some(Pending::Start) => "while it is being released from reset",
+        Some(Pending::GracefulStop) => "while its firmware was asked to stop by itself, and runs",
         Some(Pending::Stop) => "while it is being held in reset",
         Some(Pending::Release) => "while it is held in reset for RELEASE_FW",
         Some(Pending::Wipe) => "while its memory is being cleared",
+        Some(Pending::Hold) => "while it is nobody's and being held in reset",
+        Some(Pending::Clear) => "while it is nobody's and its memory is being cleared",
     }
 }
 
@@ -58,9 +61,17 @@ const fn happening(event: Event) -> &'static str {
         Event::WipeFailed => "its memory could not be cleared",
         Event::Started => "the hardware has released it from reset",
         Event::StartUndone => "a start has failed, and it is held again",
-        Event::StartLost => "a start has failed, and the hardware does not say that it is held",
+        Event::StartLost => {
+            "a start has failed, and the hardware does not say that it is held, or a stop has to clear its memory"
+        }
         Event::CrashSeen => "the hardware says that it does not run any more",
         Event::Held => "the hardware holds it",
+        Event::OwnerGone => "its owner is gone: it is nobody's from now on",
+        Event::HeldForNobody => "the hardware holds it, and it is nobody's",
+        Event::FoundRunning => "it runs when the partition boots",
+        Event::FoundAstray => {
+            "it has stopped by itself when the partition boots, or the hardware does not say"
+        }
     }
 }
 

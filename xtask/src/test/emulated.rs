@@ -17,8 +17,7 @@ const LARGE: usize = 16 << 20;
 
 /// What the system tests need in the manifest: loads that count as idle soon, an endpoint that may load in one call, and a processor
 /// that not everybody may use.
-pub const PROPERTIES: &str =
-    "idle-claim-ms = <1000>; one-call-endpoints = <1>; processors { m4 { endpoints = <0 1 2>; }; };";
+pub const PROPERTIES: &str = "idle-claim-ms = <1000>; one-call-endpoints = <1>; processors { m33 { attach-endpoints = <3>; }; m4 { endpoints = <0 1 2>; }; };";
 
 /// How the lines begin that tell how far something is that is done very often.
 const ENDURANCE: &str = "soak ";
@@ -54,11 +53,21 @@ pub fn system_parameters(suite: &mut Suite) -> Result<(Parameters, [Key; 2])> {
     place(&mut parameters, "sample", SAMPLE.0, vectors.join(SAMPLE.0), "")?;
     place(&mut parameters, "second", SECOND.0, vectors.join(SECOND.0), "")?;
     place(&mut parameters, "firmware", "remote-core-firmware.sig", own, "")?;
+    place_encrypted(&mut parameters, suite, &images.remote_firmware)?;
     let own_m4 = sign::own_firmware_m4(&suite.workspace, &images.remote_firmware_m4)?;
     place(&mut parameters, "firmware-m4", "remote-core-firmware-m4.sig", own_m4, "")?;
     let large = sign::large_file(&suite.workspace, &images.remote_firmware, LARGE)?;
     place(&mut parameters, "large", "large-file.sig", large, "")?;
     Ok((parameters, [key(&vectors, SAMPLE.1)?, key(&vectors, SECOND.1)?]))
+}
+
+/// The encrypted firmware, which may be read for a dump or not.
+pub fn place_encrypted(parameters: &mut Parameters, suite: &Suite, elf: &[u8]) -> Result<()> {
+    for (key, dump) in [("firmware-secret", false), ("firmware-dump", true)] {
+        let path = sign::encrypted_firmware(&suite.workspace, elf, dump)?;
+        place(parameters, key, &format!("remote-core-{key}.sig"), path, "")?;
+    }
+    Ok(())
 }
 
 /// The same tests of a partition with one execution context, which runs on whichever CPU calls it.

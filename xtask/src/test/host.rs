@@ -8,6 +8,10 @@ use anyhow::Result;
 use std::process::Command;
 use std::time::Duration;
 
+/// Programs whose tests tell what they have gone through, and the words of such a line.
+const TELLING: [&str; 2] = ["exploration", "hostile"];
+const TOLD: [&str; 2] = [" states, ", " loads "];
+
 const LIMIT: Duration = Duration::from_secs(1500);
 
 /// Runs `cargo test` for everything that builds on the host.
@@ -20,6 +24,8 @@ pub fn run(suite: &mut Suite) -> Result<()> {
     let rom = firmware::build(&suite.workspace, &suite.toolchain, &firmware::BOOT_ROM)?;
     let image = firmware::build(&suite.workspace, &suite.toolchain, &firmware::REMOTE_FIRMWARE)?;
     let image_m4 = firmware::build(&suite.workspace, &suite.toolchain, &firmware::REMOTE_FIRMWARE_M4)?;
+    // What tests print is shown although they pass.
+    command.env("RUST_TEST_NOCAPTURE", "1");
     command.env("REMOTE_CORE_REQUIRED", "1").env("REMOTE_CORE_FIRMWARE_M4", &image_m4.path);
     command.env("REMOTE_CORE_BOOT_ROM", &rom.path).env("REMOTE_CORE_FIRMWARE", &image.path);
     command.args(&filter);
@@ -42,6 +48,16 @@ fn cargo_test(suite: &mut Suite, title: &str, command: Command) -> Result<()> {
         Ok(())
     })?;
     drop(step);
+    for line in &results.told {
+        println!("      {line}");
+    }
+    for program in TELLING {
+        let is_silent = results.programs.iter().any(|(name, counts)| name == program && counts.passed > 0)
+            && !results.told.iter().any(|line| line.starts_with(program));
+        if is_silent && suite.part.is_none() {
+            suite.tally.failed(program, "its tests do not tell what they have gone through");
+        }
+    }
     for (program, counts) in &results.programs {
         suite.tally.passed_many(program, counts.passed);
     }
@@ -78,6 +94,8 @@ struct Results {
     failures: Vec<String>,
     /// Tests that did not run, and why.
     not_run: Vec<(String, String)>,
+    /// What tests tell of themselves.
+    told: Vec<String>,
     running: String,
 }
 
@@ -102,6 +120,8 @@ impl Results {
                 }
                 _ => {}
             }
+        } else if TELLING.contains(&self.running.as_str()) && TOLD.iter().any(|word| trimmed.contains(word)) {
+            self.told.push(format!("{}: {trimmed}", self.running));
         } else if let Some(counts) = counts(trimmed) {
             self.programs.push((self.running.clone(), counts));
         }
@@ -143,6 +163,9 @@ mod tests {
             "test starts ... ok: 3 ms",
             "test stops ... SKIPPED: no emulator: none",
             "real core: 1 passed, 0 failed, 0 skipped",
+            "     Running tests/exploration/main.rs (target/debug/deps/exploration-12)",
+            "two clients: 5 states, 9 steps, at most 2 deep, 0.1 s",
+            "without the wipe: [View]",
             "   Doc-tests remoteproc_abi",
             "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s",
         ] {
@@ -154,6 +177,7 @@ mod tests {
             ("remoteproc_abi, documentation".to_owned(), Counts { passed: 2, failed: 0 }),
         ];
         assert_eq!(results.programs, expected);
+        assert_eq!(results.told, ["exploration: two clients: 5 states, 9 steps, at most 2 deep, 0.1 s"]);
         assert_eq!(results.failures, ["remoteproc_abi: a::c"]);
         let not_run = |name: &str, reason: &str| (name.to_owned(), reason.to_owned());
         let expected = [

@@ -8,9 +8,6 @@ use crate::parameters::Parameters;
 use crate::sign;
 use anyhow::Result;
 
-/// Feature of a partition that copies twice.
-const COPIES_TWICE: &str = "control-copies-twice";
-
 /// Most loads of the control, which ends with the first that shows the hole: many more than it takes.
 const CONTROL_LOADS: u32 = 2_000;
 
@@ -34,7 +31,7 @@ pub fn flips(suite: &mut Suite, title: &str, loads: Option<u32>) -> Result<()> {
 /// The same loads show what copying once keeps away.
 fn control(suite: &mut Suite) -> Result<()> {
     let mut images = suite.images()?;
-    images.partition = firmware::build_test_partition(&suite.workspace, &suite.toolchain, COPIES_TWICE)?;
+    images.partition = firmware::build_test_partition(&suite.workspace, &suite.toolchain, firmware::CONTROL)?;
     let mut parameters = parameters(suite)?;
     parameters.set("theme", "hostile")?;
     parameters.set("flip-loads", &CONTROL_LOADS.to_string())?;

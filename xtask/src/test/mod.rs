@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check of the project, one line each, and one line of counts at the end.
 mod bounds;
+mod controls;
 mod demos;
 mod emulated;
 mod events;
@@ -23,13 +24,13 @@ use crate::setup;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
 use anyhow::{Result, anyhow, bail};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tally::Tally;
 
 /// A group of checks: its name, what it checks, and the checks.
 type Group = (&'static str, &'static str, fn(&mut Suite) -> Result<()>);
 
-const GROUPS: [Group; 17] = [
+const GROUPS: [Group; 18] = [
     ("format", "the sources are formatted", sources::format),
     ("clippy", "no lints, on the host and on each target", sources::clippy),
     ("doc", "the documentation builds without warnings", sources::doc),
@@ -51,6 +52,11 @@ const GROUPS: [Group; 17] = [
         "hostile",
         "an image that changes while it is loaded; and a control that copies twice",
         hostile::run_all,
+    ),
+    (
+        "controls",
+        "each defence is proved by its absence: without it, the cases that prove it fail",
+        controls::run_all,
     ),
     (
         "events",
@@ -182,7 +188,7 @@ pub fn run(options: &Options) -> Result<u8> {
             continue;
         }
         println!("{name}: {what}");
-        let before = suite.tally.total();
+        let (before, start) = (suite.tally.total(), Instant::now());
         if let Err(error) = checks(&mut suite) {
             suite.tally.failed(name, &format!("{error:#}"));
         }
@@ -190,6 +196,7 @@ pub fn run(options: &Options) -> Result<u8> {
         if suite.tally.total() == before {
             suite.tally.failed(name, "no check was run");
         }
+        suite.tally.took(name, start.elapsed());
     }
     Ok(suite.tally.finish())
 }

@@ -1,5 +1,6 @@
 //! The counts of a test run, and its lines.
 use crate::report::mark;
+use std::time::Duration;
 
 /// Counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -8,6 +9,8 @@ pub struct Tally {
     failed: u64,
     skipped: u64,
     failures: Vec<String>,
+    /// How long each group took.
+    times: Vec<(String, Duration)>,
 }
 
 impl Tally {
@@ -40,6 +43,11 @@ impl Tally {
         println!("  - {name} SKIPPED: {reason}");
     }
 
+    /// A group took so long.
+    pub fn took(&mut self, group: &str, time: Duration) {
+        self.times.push((group.to_owned(), time));
+    }
+
     /// All that was counted.
     pub fn total(&self) -> u64 {
         self.passed + self.failed + self.skipped
@@ -47,6 +55,13 @@ impl Tally {
 
     /// Prints the counts and returns the exit code.
     pub fn finish(&self) -> u8 {
+        for (group, time) in &self.times {
+            println!("{group:<9} {:7.1} s", time.as_secs_f64());
+        }
+        if !self.times.is_empty() {
+            let total: Duration = self.times.iter().map(|(_, time)| *time).sum();
+            println!("{:<9} {:7.1} s", "total", total.as_secs_f64());
+        }
         if !self.failures.is_empty() {
             println!("failed: {}", self.failures.join(", "));
         }

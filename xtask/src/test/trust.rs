@@ -27,11 +27,12 @@ struct Trust {
 /// What the firmware's security counters are.
 const COUNTERS: [u32; 3] = [4, 5, 9];
 /// The payload's cases.
-const CASES: [&str; 4] = [
+const CASES: [&str; 5] = [
     "rises_when_the_firmware_runs",
     "lower_and_missing_are_refused",
     "stays_without_a_start",
     "stays_when_the_start_is_refused",
+    "older_firmware_is_refused",
 ];
 /// The one whose partition is a build that fails on request, and the feature of that.
 const FAILING: (&str, &str) = ("stays_when_its_write_fails", "fault-injection");

@@ -192,6 +192,19 @@ fn execution_contexts_are_one_or_enough() {
     assert_eq!(Manifest::decode(&manifest(&[], &[WINDOW]), 1).unwrap().power_messages, 0);
     let told = manifest(&[("power-management-messages", Some(cells(&[1])))], &[WINDOW]);
     assert_eq!(Manifest::decode(&told, 1).unwrap().power_messages, 1);
+    assert_eq!(told_of_machines(None).unwrap(), 0);
+    for messages in 0..4 {
+        assert_eq!(told_of_machines(Some(messages)).unwrap(), messages);
+    }
+    assert_eq!(told_of_machines(Some(4)).unwrap_err().property, "vm-availability-messages");
+}
+
+fn told_of_machines(messages: Option<u32>) -> Result<u32, ManifestError> {
+    let blob = match messages {
+        Some(messages) => manifest(&[("vm-availability-messages", Some(cells(&[messages])))], &[WINDOW]),
+        None => manifest(&[], &[WINDOW]),
+    };
+    Manifest::decode(&blob, 1).map(|decoded| decoded.machine_messages)
 }
 
 #[test]

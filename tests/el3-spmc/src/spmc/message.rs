@@ -83,6 +83,9 @@ impl Spmc<'_> {
         if self.context(call.processor) == ContextState::PoweringDown {
             return self.power_response(machine, call);
         }
+        if let ContextState::Told { sender, function, message } = self.context(call.processor) {
+            return self.framework_response(machine, call, [sender.into(), function.into(), message]);
+        }
         match self.check_response(call) {
             Err(refusal) => Outcome::Return(self.refuse(machine, call, refusal)),
             Ok(()) => {
@@ -166,7 +169,7 @@ impl Spmc<'_> {
     fn check_wait(&self, call: &Call<'_>) -> Result<(), Refusal> {
         match self.context(call.processor) {
             ContextState::Initializing | ContextState::Handling => {}
-            ContextState::Serving { .. } | ContextState::PoweringDown => {
+            ContextState::Serving { .. } | ContextState::PoweringDown | ContextState::Told { .. } => {
                 return Err(Refusal::denied(
                     "wait-in-request",
                     "a request must be answered, not left with FFA_MSG_WAIT",

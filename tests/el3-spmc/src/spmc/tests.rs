@@ -97,6 +97,7 @@ fn manifest() -> Manifest {
         uuids,
         contexts: 1,
         power_messages: 0,
+        machine_messages: 2,
         messaging: 1,
         interrupts: InterruptAction::Queued,
         load_address: None,

@@ -108,7 +108,7 @@ fn handles_are_their_owners(context: &mut Context) -> Outcome {
     }
     // Not even while the owner is under way with it.
     first.goes_on(context)?;
-    Client { endpoint: 2, ..first }.is_refused(context, Refusal::HandleInUse)?;
+    Client { endpoint: 2, ..first }.is_refused(context, Refusal::HandleUnknown)?;
     expect_eq!(context.try_reclaim(first.handle)?, Err(Status::INVALID_PARAMETERS), "in another's name");
     context.expect_counts(1, 1)?;
     first.finishes(context)?;

@@ -16,6 +16,7 @@ crate::cases! { "counters":
     stays_without_a_start
     stays_when_the_start_is_refused
     stays_when_its_write_fails
+    older_firmware_is_refused
 }
 
 /// The command of a partition that fails on request (`sp/src/fault.rs`), and the way to fail: the next write of the counter.
@@ -152,4 +153,14 @@ fn stays_when_its_write_fails(context: &mut Context) -> Outcome {
     expect_counter(context, 5, "after the next start")?;
     runs_once(context, "counter-9")?;
     expect_counter(context, 9, "after the start that had failed")
+}
+
+/// In whatever order the machine's other cases have run before.
+fn older_firmware_is_refused(context: &mut Context) -> Outcome {
+    runs_once(context, "counter-9")?;
+    expect_counter(context, 9, "after the firmware has run")?;
+    let file = context.file("counter-4")?;
+    let outcome = context.load(file);
+    context.expect_load_refused(outcome, Refusal::CounterTooLow)?;
+    context.expect_clear()
 }

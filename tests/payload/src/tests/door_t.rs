@@ -297,7 +297,7 @@ fn take(context: &mut Context, handle: u64) -> Outcome<u64> {
     status(context, Call::RetrieveMemory { handle, tag: 0 })
 }
 
-fn status(context: &mut Context, call: Call) -> Outcome<u64> {
+pub(super) fn status(context: &mut Context, call: Call) -> Outcome<u64> {
     let [_, status, rest @ ..] = rpc(context, call.encode())?;
     expect_eq!(rest, [0; 3], "the registers behind the status");
     Ok(status)

@@ -14,11 +14,19 @@ crate::cases! { "firmware":
     changed_private_memory_does_not_start
     guest_reset_is_a_crash
     lockup_is_a_crash
+    answers_come_when_the_hardware_is_done
+    is_held_before_it_is_loaded
 }
 
 /// Requests that the firmware obeys.
 const GUEST_RESET: u32 = 2;
 pub(super) const LOCKUP: u32 = 3;
+/// The control page's words of an order: its sequence number, and what it is.
+const SEQUENCE: u64 = memory::CONTROL_PAGE + 0x08;
+const RELEASE: u32 = 1;
+/// What the control page says that the remote core does.
+const HELD: u32 = 0;
+const RUNNING: u32 = 1;
 
 /// Loads the firmware and returns where to look at it.
 pub(super) fn load(context: &mut Context) -> Outcome<Signs> {
@@ -145,4 +153,29 @@ fn guest_reset_is_a_crash(context: &mut Context) -> Outcome {
 
 fn lockup_is_a_crash(context: &mut Context) -> Outcome {
     crashes(context, LOCKUP)
+}
+
+/// START says success when the remote core runs, and STOP when it is held.
+fn answers_come_when_the_hardware_is_done(context: &mut Context) -> Outcome {
+    load(context)?;
+    for _ in 0..3 {
+        context.client.start().map_err(|error| failure!("start: {error}"))?;
+        expect_eq!(memory::read_word(memory::CORE_STATE), RUNNING, "the remote core's state after START");
+        context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"))?;
+        expect_eq!(memory::read_word(memory::CORE_STATE), HELD, "the remote core's state after STOP");
+        load(context)?;
+    }
+    Ok(())
+}
+
+/// Whoever has released the remote core behind the partition's back: while it is loaded, it is held.
+fn is_held_before_it_is_loaded(context: &mut Context) -> Outcome {
+    memory::write(memory::ORDER, &RELEASE.to_le_bytes());
+    let sequence = memory::read_word(SEQUENCE).wrapping_add(1);
+    memory::write(SEQUENCE, &sequence.to_le_bytes());
+    machine::wait_until(observe::ALIVE_WITHIN, || memory::read_word(memory::CORE_STATE) != HELD);
+    expect!(memory::read_word(memory::CORE_STATE) != HELD, "the order from outside is not obeyed");
+    load(context)?;
+    expect_eq!(memory::read_word(memory::CORE_STATE), HELD, "the remote core's state when it is loaded");
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! `flip-loads=` of the parameters says how many loads, `seed=` what the random numbers begin with. A byte of the metadata or of a
 //! segment is flipped, stays so for a while, and is flipped back, again and again. The pauses between are made longer after a load
 //! that was refused and shorter after one that was accepted, so that both come often on a fast and on a slow machine.
+use super::controls;
 use super::flips::{PROGRAM_HEADER, PT_LOAD, headers, metadata_length, word};
 use super::fuzz::random::Random;
 use crate::context::Context;
@@ -12,14 +13,17 @@ use crate::parameters::{File, number};
 use crate::{board, expect, expect_eq, failure, memory, processors, say};
 use core::ops::Range;
 use heapless::Vec;
+use remoteproc_abi::result::TeeResult;
 use remoteproc_refusal::Refusal;
 use remoteproc_shim::{Error, LoadError};
 
 crate::cases! { "hostile":
     bytes_flip_while_loading
+    metadata_changes_after_it_was_copied
+    segments_change_after_they_were_copied
 }
 
-/// Only with a partition that copies the segments twice (feature `control-copies-twice`).
+/// Only with a partition that takes a guard out on request (feature `control`).
 pub const CONTROL: &[Case] =
     &[Case { name: "hostile::copying_twice_is_noticed", run: copying_twice_is_noticed }];
 
@@ -39,7 +43,9 @@ const LONGEST: u64 = 14;
 const PAUSE: u64 = 4_000;
 const LONGEST_PAUSE: u64 = 1_000_000;
 /// Where the processor's memory is drawn as it has to be, beyond the copy of the image.
-const PICTURE: u64 = memory::SCRATCH.start + (16 << 20);
+const PICTURE: u64 = memory::SCRATCH.start + (32 << 20);
+/// The guard that segments are copied once (`service/src/guards.rs`).
+const COPY_ONCE: u64 = 7;
 
 /// What became of a load.
 enum Round {
@@ -78,11 +84,10 @@ struct Attack {
 }
 
 impl Attack {
-    /// Draws the picture, and checks that an undisturbed load looks so.
-    fn new(context: &mut Context) -> Outcome<Self> {
+    /// Draws the picture of an image, and makes a copy of that.
+    fn on(context: &mut Context, original: File) -> Outcome<Self> {
         let seed = context.parameters.value("seed").and_then(number).unwrap_or(SEED);
         say!("info flips: seed {seed:#x}");
-        let original = context.firmware()?;
         let copy = File { address: memory::SCRATCH.start, ..original };
         memory::copy(original.address, copy.address, original.length);
         let window = context.processor_memory()?;
@@ -97,8 +102,15 @@ impl Attack {
             seen: Seen::default(),
         };
         attack.draw(context.client.processor())?;
+        Ok(attack)
+    }
+
+    /// The same with the firmware and another CPU, and checks that an undisturbed load looks like the picture.
+    fn new(context: &mut Context) -> Outcome<Self> {
+        let original = context.firmware()?;
+        let attack = Self::on(context, original)?;
         processors::switch_on(FLIPPER)?;
-        context.load(copy).map_err(|error| failure!("the unchanged copy: {error}"))?;
+        context.load(attack.copy).map_err(|error| failure!("the unchanged copy: {error}"))?;
         if let Some(address) = attack.first_unsigned() {
             return Err(failure!("an undisturbed load is not what was signed at {address:#x}"));
         }
@@ -133,6 +145,20 @@ impl Attack {
             filled && !self.segments.is_empty(),
             "the image has nothing to load, or nothing to fill with zeros"
         );
+        Ok(())
+    }
+
+    /// Makes a program header one that is not loaded, in the copy's signed table and in its file.
+    fn drop_segment(&self, header: u64) -> Outcome {
+        let Self { copy, metadata, .. } = *self;
+        let is_it = |at: &u64| {
+            (0..PROGRAM_HEADER).step_by(4).all(|field| word(copy, at + field) == word(copy, header + field))
+        };
+        let table = (0..metadata - PROGRAM_HEADER).step_by(4).find(is_it);
+        let table = table.ok_or_else(|| failure!("the signed table has no such program header"))?;
+        for place in [table, header] {
+            memory::write(copy.address + place, &[0; 4]);
+        }
         Ok(())
     }
 
@@ -256,10 +282,58 @@ fn bytes_flip_while_loading(context: &mut Context) -> Outcome {
     Ok(())
 }
 
+/// Between two requests, when header, TLVs and signature were copied and nothing else was: a segment is dropped, from the signed table and
+/// from the file; each one in turn. Nobody has signed that.
+fn metadata_changes_after_it_was_copied(context: &mut Context) -> Outcome {
+    let original = context.firmware()?;
+    let attack = Attack::on(context, original)?;
+    let Attack { copy, metadata, .. } = attack;
+    let (first, count) = headers(copy)?;
+    for header in (0..count).map(|index| first + index * PROGRAM_HEADER) {
+        if word(original, header) != PT_LOAD || word(original, header + 16) == 0 {
+            continue;
+        }
+        memory::copy(original.address, copy.address, original.length);
+        let handle = context.share_good(&[copy.range()])?;
+        let answer = context.load_once(handle, copy.length, 0)?;
+        expect_eq!(answer.values[0], metadata, "the bytes that the first request copies");
+        attack.drop_segment(header)?;
+        let answer = context.load_handle(handle, copy.length, 0)?;
+        if answer.tee_result() == Some(TeeResult::Success) {
+            let place = attack.first_unsigned().unwrap_or(0);
+            return Err(failure!("it was accepted, and is not what was signed at {place:#x}"));
+        }
+        context.expect_clear()?;
+        context.reclaim(handle)?;
+    }
+    Ok(())
+}
+
+/// Between two requests, when all was copied and not all was hashed: whatever the segments are by then, nobody looks.
+fn segments_change_after_they_were_copied(context: &mut Context) -> Outcome {
+    let original = context.large()?;
+    let attack = Attack::on(context, original)?;
+    let copy = attack.copy;
+    let handle = context.share_good(&[copy.range()])?;
+    context.load_until(handle, copy.length, 0, copy.length)?;
+    let longest = attack.segments.iter().max_by_key(|range| range.end - range.start);
+    let longest = longest.ok_or_else(|| failure!("no segment has bytes"))?;
+    let [start, end] = [longest.start, longest.end].map(|at| (copy.address + at).next_multiple_of(8));
+    memory::fill(start..end - 8, 0x66);
+    let answer = context.load_handle(handle, copy.length, 0)?;
+    expect_eq!(answer.tee_result(), Some(TeeResult::Success), "the result");
+    if let Some(address) = attack.first_unsigned() {
+        return Err(failure!("it was accepted, and is not what was signed at {address:#x}"));
+    }
+    context.reclaim(handle)?;
+    attack.release(context)
+}
+
 /// The same loads, until one of them shows the hole.
 fn copying_twice_is_noticed(context: &mut Context) -> Outcome {
     let loads = loads(context)?;
     let mut attack = Attack::new(context)?;
+    controls::take_out(context, COPY_ONCE)?;
     for index in 0..loads {
         if let Round::Unsigned(address) = attack.round(context)? {
             say!("info flips: load {index} was accepted and is not what was signed at {address:#x}");

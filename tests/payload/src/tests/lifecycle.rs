@@ -4,6 +4,7 @@ use crate::framework::Outcome;
 use crate::parameters::File;
 use crate::{expect, expect_eq, failure, memory};
 use remoteproc_abi::door_d::StopMode;
+use remoteproc_abi::status::ProcessorState;
 use remoteproc_refusal::Refusal;
 
 crate::cases! { "lifecycle":
@@ -72,16 +73,22 @@ fn table_of_loaded_image(context: &mut Context) -> Outcome {
     Ok(())
 }
 
-/// STOP of a processor that was never started leaves the image loaded.
+/// STOP of a processor that was never started asks nobody and holds nothing, in either mode: the image is loaded, and starts.
 fn stopped_before_started(context: &mut Context) -> Outcome {
-    let sample = context.sample()?;
-    context.load(sample).map_err(|error| failure!("{error}"))?;
-    context
-        .client
-        .stop(StopMode::Graceful { milliseconds: 10 })
-        .map_err(|error| failure!("stop: {error}"))?;
-    context.client.resource_table().map_err(|error| failure!("table: {error}"))?;
-    Ok(())
+    let signs = super::firmware::load(context)?;
+    let (order, request) = (memory::read_word(memory::ORDER), memory::read_word(memory::STOP_REQUEST));
+    for mode in [StopMode::Graceful { milliseconds: 60_000 }, StopMode::Forced] {
+        let requests = context.client.tee().transport().direct_requests();
+        context.client.stop(mode).map_err(|error| failure!("stop: {error}"))?;
+        let requests = context.client.tee().transport().direct_requests() - requests;
+        expect_eq!(requests, 1, "the number of requests that the stop takes");
+        let status = context.client.status().map_err(|error| failure!("GET_STATUS: {error}"))?;
+        expect_eq!((status.state, status.operation), (ProcessorState::Loaded, None), "state and operation");
+    }
+    let after = (memory::read_word(memory::ORDER), memory::read_word(memory::STOP_REQUEST));
+    expect_eq!(after, (order, request), "the control page's order and request");
+    let heartbeat = super::firmware::start(context, signs)?;
+    super::firmware::stop(context, heartbeat)
 }
 
 /// The second load reads no segment: the copy that it is given holds no byte of them any more.

@@ -3,9 +3,11 @@ mod addresses;
 mod bounds;
 mod claims;
 mod contexts;
+mod controls;
 mod counters;
 mod discovery;
 mod door_t;
+mod dump;
 mod events;
 mod families;
 mod faults;
@@ -15,6 +17,7 @@ mod fuzz;
 mod hostile;
 mod large;
 mod lifecycle;
+mod machines;
 mod measurements;
 mod preemption;
 mod processors;
@@ -24,6 +27,7 @@ mod sharing;
 mod slices;
 mod soak;
 mod status;
+mod stop;
 mod vectors;
 
 use crate::context::Context;
@@ -46,9 +50,12 @@ const THEMES: &[&[Case]] = &[
     hostile::CASES,
     slices::CASES,
     claims::CASES,
+    machines::CASES,
     processors::CASES,
     large::CASES,
     firmware::CASES,
+    stop::CASES,
+    dump::CASES,
     events::CASES,
     preemption::CASES,
     contexts::CASES,
@@ -78,6 +85,7 @@ pub fn run(parameters: Parameters) {
             }
             vectors::run(&mut context);
         }
+        Some("controls") => controls::run(&mut context),
         Some(theme) => match SPECIAL.iter().find(|(name, _)| *name == theme) {
             Some((_, cases)) => {
                 cases.iter().for_each(|case| framework::run(&mut context, case.name, case.run));

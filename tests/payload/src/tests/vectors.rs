@@ -35,6 +35,15 @@ pub fn run(context: &mut Context) {
     }
 }
 
+/// Judges the container of this name, `vectors::` and its file.
+pub fn judge_by_name(context: &mut Context, name: &str) -> Outcome {
+    let file = name.strip_prefix("vectors::").ok_or_else(|| failure!("there is no case {name}"))?;
+    let parameters = context.parameters;
+    let text = parameters.values("vector").find(|text| text.split(',').next() == Some(file));
+    let (file, expectation) = text.and_then(parse).ok_or_else(|| failure!("there is no container {file}"))?;
+    judge(context, file, expectation)
+}
+
 fn parse(text: &'static str) -> Option<(File, Expectation)> {
     let expectation = text.split(',').nth(3)?;
     let refusal = |name: &str| Refusal::ALL.iter().copied().find(|refusal| refusal.name() == name);

@@ -13,9 +13,14 @@ pub extern "C" fn faulted(address: u32) -> ! {
 /// The report of a fault: the number of its event on the control page.
 const HARD_FAULT: u32 = 3;
 
-/// Reports that the firmware gives up, and never returns; every interrupt is masked.
+/// Reports that the firmware gives up, and never returns.
 pub fn stand_still() -> ! {
     REPORT.write(HARD_FAULT);
+    stand_by()
+}
+
+/// Does nothing any more; every interrupt is masked.
+pub fn stand_by() -> ! {
     // SAFETY: masks interrupts for good; nobody is left to be harmed by that.
     unsafe { asm!("cpsid i", options(nomem, nostack, preserves_flags)) };
     loop {

@@ -1,4 +1,4 @@
-//! Test firmware of the emulated Cortex-M33 and, built for its target, of the Cortex-M4: counts heartbeats, writes a trace, and fails in the way it is asked to.
+//! Test firmware of the emulated Cortex-M33 and, built for its target, of the Cortex-M4: counts heartbeats, writes a trace, fails in the way it is asked to, and stops by itself when it is asked for that.
 //!
 //! Runs in place, on the M33 non-secure, without an operating system. `tests/remote-core/README.md` has its memory map.
 
@@ -10,6 +10,7 @@ mod memory;
 mod request;
 mod resource_table;
 mod startup;
+mod stop;
 mod system_timer;
 mod trace;
 
@@ -39,6 +40,7 @@ fn main() -> ! {
             NEXT_TOLD.store(told.wrapping_mul(2), Ordering::Relaxed);
         }
         request::serve();
+        stop::look(heartbeat);
         system_timer::wait();
     }
 }

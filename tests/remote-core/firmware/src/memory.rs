@@ -41,6 +41,12 @@ pub const HEARTBEAT: Word = Word(SHARED + 0x2000);
 pub const REQUEST: Word = Word(SHARED + 0x2004);
 /// The control page's word for what the firmware has to report of itself.
 pub const REPORT: Word = Word(if cfg!(cortex_m4) { 0x21fe_002c } else { 0x80ff_002c });
+/// The heartbeat at which the firmware has stopped by itself because it was asked to; zero while it has not.
+pub const FAREWELL: Word = Word(SHARED + 0x2008);
+/// The control page's word by which the partition asks the firmware to stop by itself; zero: it does not.
+pub const STOP_REQUEST: Word = Word(if cfg!(cortex_m4) { 0x21fe_0030 } else { 0x80ff_0030 });
+/// The control page's word by which the firmware says that it is ready to be held: the request, repeated.
+pub const STOP_ANSWER: Word = Word(if cfg!(cortex_m4) { 0x21fe_0034 } else { 0x80ff_0034 });
 /// The two virtqueues that the resource table names. Nothing uses them yet.
 pub const VRINGS: [u32; 2] = [SHARED as u32 + 0x4000, SHARED as u32 + 0x8000];
 

@@ -1,7 +1,7 @@
 //! What the other side can ask for through the request word.
 
 use crate::memory::{AIRCR, REQUEST, WATCHDOG_CONTROL, WATCHDOG_LOAD};
-use crate::{faults, say};
+use crate::{faults, say, stop};
 
 /// Serves the request if there is one. The word is cleared first, so that a restarted firmware does not meet it again.
 pub fn serve() {
@@ -34,6 +34,10 @@ pub fn serve() {
             for line in 0..200 {
                 say(format_args!("request 5: line {line} of a long trace"));
             }
+        }
+        6 => {
+            say(format_args!("request 6: ignores being asked to stop"));
+            stop::ignore();
         }
         _ => say(format_args!("request {request}: unknown")),
     }

@@ -75,6 +75,10 @@ pub enum ControlWord {
     /// Written by the core's firmware: [`EventKind::HardFault`] when it has met a fault and gives up. The supervisor clears it
     /// before each release; other values mean nothing.
     FirmwareReport = 0x2c,
+    /// Written by the partition: what asks the firmware to stop by itself. The supervisor has no part in it.
+    StopRequest = 0x30,
+    /// Written by the core's firmware: `StopRequest`, repeated, when it is ready to be held.
+    StopAnswer = 0x34,
 }
 
 impl ControlWord {

@@ -42,7 +42,11 @@ impl Fuzzer<'_> {
             self.tell(first, command)?;
             self.tell(fourth, command)?;
         }
-        for client in [second, third, first] {
+        self.tell(second, RELEASE)?;
+        // There is room now, but the memory is held by this client's load.
+        let message = Message::load(&mut self.random, first, pool.image(first)?).of_processor(1);
+        self.send(message)?;
+        for client in [third, first] {
             self.tell(client, RELEASE)?;
         }
         // What they were told has ended what they had begun, but for those who were not owners.

@@ -48,13 +48,12 @@ const STATUSES: [Status; 7] = [
 ];
 
 /// The refusals that are door T's own, and some that show that its loads get far.
-const REFUSALS: [Refusal; 14] = [
+const REFUSALS: [Refusal; 13] = [
     Refusal::RequestLength,
     Refusal::ChunkOutside,
     Refusal::BufferHeld,
     Refusal::BuffersFull,
     Refusal::HandleUnknown,
-    Refusal::HandleInUse,
     Refusal::UnknownCommand,
     Refusal::FlagsUnknown,
     Refusal::UnknownProcessor,

@@ -76,6 +76,14 @@ impl Message {
         Self::door_d(random, sender, [LOAD | lent | one_call, 0, item.handle, item.length, 0])
     }
 
+    /// The same, of another processor.
+    pub fn of_processor(mut self, processor: u64) -> Self {
+        if let Some(index) = self.payload() {
+            self.registers[index + 1] = processor;
+        }
+        self
+    }
+
     /// The index of the first payload register in `registers`, for a message to door D.
     fn payload(&self) -> Option<usize> {
         match self.function {

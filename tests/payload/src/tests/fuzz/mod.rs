@@ -287,6 +287,11 @@ impl Fuzzer<'_> {
                 self.starts += 1;
                 State::Running
             }
+            // The manifest lets one endpoint take it over.
+            (2, State::Running) => {
+                self.owner = sender;
+                State::Running
+            }
             (3, State::Running) => State::Stopped,
             (6, _) => State::Offline,
             _ => return Ok(()),

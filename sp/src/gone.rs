@@ -1,0 +1,101 @@
+//! Virtual machines that are gone and whose things are not taken away yet: one bit for each id that there can be, so that any number
+//! of them finds room while another execution context has the service.
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Ids of virtual machines have 15 bits.
+const WORDS: usize = (1 << 15) / 64;
+
+/// The ids.
+#[derive(Debug)]
+pub struct Gone {
+    /// There may be a bit that is set.
+    due: AtomicBool,
+    ids: [AtomicU64; WORDS],
+}
+
+impl Gone {
+    /// Nobody.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { due: AtomicBool::new(false), ids: [const { AtomicU64::new(0) }; WORDS] }
+    }
+
+    /// Notes an id. False: it is no virtual machine's.
+    pub fn note(&self, id: u16) -> bool {
+        let Some(word) = self.ids.get(usize::from(id / 64)) else { return false };
+        word.fetch_or(1 << (id % 64), Ordering::SeqCst);
+        // After the bit: whoever finds this unset has found the bit, or leaves both to the next one.
+        self.due.store(true, Ordering::SeqCst);
+        true
+    }
+
+    /// Tells whether there may be somebody.
+    pub fn is_due(&self) -> bool {
+        self.due.load(Ordering::SeqCst)
+    }
+
+    /// Takes all that are noted, one by one.
+    pub fn take(&self, mut work: impl FnMut(u16)) {
+        if !self.due.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        for (first, word) in (0..).step_by(64).zip(&self.ids) {
+            // Most are empty, and a load costs less than a swap.
+            if word.load(Ordering::SeqCst) == 0 {
+                continue;
+            }
+            let bits = word.swap(0, Ordering::SeqCst);
+            (0..64_u16).filter(|bit| bits >> bit & 1 != 0).for_each(|bit| work(first | bit));
+        }
+    }
+}
+
+impl Default for Gone {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(gone: &Gone) -> Vec<u16> {
+        let mut taken = Vec::new();
+        gone.take(|id| taken.push(id));
+        taken
+    }
+
+    #[test]
+    fn each_that_is_noted_is_taken_once() {
+        let gone = Gone::new();
+        assert!(!gone.is_due() && taken(&gone).is_empty());
+        for id in [7, 1, 0x7FFF, 63, 64, 1] {
+            assert!(gone.note(id));
+        }
+        assert!(gone.is_due());
+        assert_eq!(taken(&gone), [1, 7, 63, 64, 0x7FFF]);
+        assert!(!gone.is_due() && taken(&gone).is_empty());
+    }
+
+    #[test]
+    fn there_is_room_for_all_of_them() {
+        let gone = Gone::new();
+        assert!((0..1 << 15).all(|id| gone.note(id)));
+        assert_eq!(taken(&gone), (0..1 << 15).collect::<Vec<_>>());
+        assert!(!gone.note(1 << 15) && !gone.note(0xFFFF), "no virtual machines");
+    }
+
+    #[test]
+    fn who_is_noted_meanwhile_is_left_to_the_next_one_at_the_latest() {
+        let gone = Gone::new();
+        gone.note(5);
+        let mut taken_first = Vec::new();
+        gone.take(|id| {
+            taken_first.push(id);
+            gone.note(3);
+        });
+        assert!(gone.is_due());
+        assert_eq!((taken_first, taken(&gone)), (vec![5], vec![3]));
+    }
+}
