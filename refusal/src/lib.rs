@@ -93,7 +93,7 @@ macro_rules! refusals {
 }
 
 // 0x01xx framing of the container; 0x02xx authenticity; 0x03xx signed tables; 0x04xx the ELF files; 0x05xx segment contents;
-// 0x06xx resource table; 0x07xx boot; 0x08xx use of the reader; 0x10xx state and owner; 0x11xx memory a client names; 0x12xx messages; 0x13xx hardware;
+// 0x06xx resource table; 0x07xx boot; 0x08xx use of the reader; 0x09xx what the signing tool is given; 0x10xx state and owner; 0x11xx memory a client names; 0x12xx messages; 0x13xx hardware;
 // 0x14xx events; 0x15xx calls of door T.
 refusals! {
     0x0101 TooShort "TOO_SHORT" BadParameters "The file is shorter than a container header (20 bytes): pass the whole signed file."
@@ -179,6 +179,16 @@ refusals! {
     0x0707 BootAddressInShared "BOOT_ADDRESS_IN_SHARED" AccessDenied "The boot address lies in a shared region, where the normal world could change the vector table: link the vector table into private memory."
 
     0x0801 CallOutOfOrder "CALL_OUT_OF_ORDER" BadState "The image reader was used out of order: this is a defect of the program that uses it, report it."
+
+    0x0901 InputAlreadySigned "INPUT_ALREADY_SIGNED" BadParameters "The file to be signed is signed already: give the ELF file that the linker made."
+    0x0902 InputStaticLibrary "INPUT_STATIC_LIBRARY" BadParameters "The file to be signed is a static library: link it first."
+    0x0903 InputNotElf "INPUT_NOT_ELF" BadParameters "The file to be signed is no ELF file: give the file that the linker made, not a raw binary or hex file."
+    0x0904 InputOtherArchitecture "INPUT_OTHER_ARCHITECTURE" NotSupported "The file to be signed is not for Arm (AArch64 if it has 64 bits): give the remote processor's firmware, or add --no-check for another loader."
+    0x0905 InputNotExecutable "INPUT_NOT_EXECUTABLE" BadFormat "The file to be signed is no executable linked to fixed addresses: link it so, or add --no-check for another loader."
+    0x0906 InputCannotBeSigned "INPUT_CANNOT_BE_SIGNED" BadFormat "The ELF file has headers or segments that the signed table or the encryption can't describe: link it as the tool's message says."
+    0x0907 ResourceTableNotSignable "RESOURCE_TABLE_NOT_SIGNABLE" BadFormat "The ELF files' resource table can't be named by a signed TLV: correct the linker script, or sign without --resource-table."
+    0x0908 AttachedSignatureInvalid "ATTACHED_SIGNATURE_INVALID" SignatureInvalid "The signature to be attached is not one of the given key over the bytes to be signed: have the .tbs file signed by the private half of this key."
+    0x0909 NotToBeAttached "NOT_TO_BE_ATTACHED" BadParameters "The file is no container that a signature could be attached to: give the file that `rproc-image tbs --out` wrote."
 
     0x1001 UnknownProcessor "UNKNOWN_PROCESSOR" NotSupported "No processor has this id: ask for one that the partition's manifest lists."
     0x1002 NotOwner "NOT_OWNER" BadState "Another client owns this processor: wait until it has released it."

@@ -22,7 +22,7 @@ pub struct Options {
 }
 
 /// What the numbers of a range are about, by their high byte.
-const CHAPTERS: [(u8, &str); 14] = [
+const CHAPTERS: [(u8, &str); 15] = [
     (0x01, "Framing of the container"),
     (0x02, "Authenticity"),
     (0x03, "Signed tables"),
@@ -31,6 +31,7 @@ const CHAPTERS: [(u8, &str); 14] = [
     (0x06, "Resource table"),
     (0x07, "Boot"),
     (0x08, "Use of the reader"),
+    (0x09, "What the signing tool is given"),
     (0x10, "State and owner"),
     (0x11, "Memory that a client names"),
     (0x12, "Messages"),

@@ -1,4 +1,5 @@
 //! The signed table of one ELF file, its encryption, and the resource table in it.
+use super::WriteError;
 use super::encrypt::{EncryptionKey, Vectors};
 use crate::format::{
     BLOCK_SIZE, ELF_HEADER_SIZE, ELF_IDENT, ELF64_HEADER_SIZE, ELF64_IDENT, PROGRAM_HEADER_SIZE,
@@ -8,9 +9,35 @@ use sha2::{Digest, Sha256};
 use std::ops::Range;
 use zerocopy::{FromBytes, IntoBytes};
 
+/// What is wrong with a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Defect {
+    /// Index of the program header, if it is one that is wrong.
+    header: Option<usize>,
+    reason: &'static str,
+}
+
+impl Defect {
+    /// Of this image of a container.
+    pub(super) const fn of(self, image: usize) -> WriteError {
+        WriteError::Elf { image, header: self.header, reason: self.reason }
+    }
+}
+
+impl From<&'static str> for Defect {
+    fn from(reason: &'static str) -> Self {
+        Self { header: None, reason }
+    }
+}
+
+/// Adds which program header it is.
+const fn at(header: usize) -> impl Fn(&'static str) -> Defect {
+    move |reason| Defect { header: Some(header), reason }
+}
+
 /// Reads the program headers of a little-endian ELF file of 32 or 64 bits, as the signed table carries them: those of a 64-bit
 /// file narrowed to 32 bits.
-pub(super) fn program_headers(elf: &[u8]) -> Result<Vec<ProgramHeader>, &'static str> {
+pub(super) fn program_headers(elf: &[u8]) -> Result<Vec<ProgramHeader>, Defect> {
     Ok(read(elf)?.headers)
 }
 
@@ -22,7 +49,7 @@ struct Headers {
 }
 
 /// Reads the program headers and notes where they are.
-fn read(elf: &[u8]) -> Result<Headers, &'static str> {
+fn read(elf: &[u8]) -> Result<Headers, Defect> {
     let outside = "the program headers lie outside the file";
     let (offset, size, count, wide) = if elf.starts_with(&ELF64_IDENT) {
         let (header, _) = RawElfHeader64::read_from_prefix(elf).map_err(|_| "shorter than an ELF header")?;
@@ -31,25 +58,25 @@ fn read(elf: &[u8]) -> Result<Headers, &'static str> {
     } else {
         let (header, _) = RawElfHeader::read_from_prefix(elf).map_err(|_| "shorter than an ELF header")?;
         if !header.ident.starts_with(&ELF_IDENT) {
-            return Err("not a little-endian ELF file of version 1");
+            return Err("not a little-endian ELF file of version 1".into());
         }
         let offset = header.program_headers_offset.get() as usize;
         (offset, header.program_header_size.get(), header.program_header_count.get(), false)
     };
     if count == 0 {
-        return Err("no program headers: link the object files first");
+        return Err("no program headers: link the object files first".into());
     }
     if usize::from(size) != if wide { PROGRAM_HEADER64_SIZE } else { PROGRAM_HEADER_SIZE } {
-        return Err("program headers of an unknown size");
+        return Err("program headers of an unknown size".into());
     }
     let bytes = elf.get(offset..).ok_or(outside)?;
     let count = usize::from(count);
     let (headers, header_size): (Vec<_>, _) = if wide {
         let (headers, _) =
             <[ProgramHeader64]>::ref_from_prefix_with_elems(bytes, count).map_err(|_| outside)?;
-        let narrow = headers.iter().map(ProgramHeader64::narrow).collect::<Option<_>>();
         let beyond = "a program header of the 64-bit file holds a value of more than 32 bits";
-        (narrow.ok_or(beyond)?, ELF64_HEADER_SIZE)
+        let narrow = |(index, header): (usize, &ProgramHeader64)| header.narrow().ok_or(at(index)(beyond));
+        (headers.iter().enumerate().map(narrow).collect::<Result<_, _>>()?, ELF64_HEADER_SIZE)
     } else {
         let (headers, _) =
             <[ProgramHeader]>::ref_from_prefix_with_elems(bytes, count).map_err(|_| outside)?;
@@ -75,10 +102,15 @@ fn file_bytes(elf: &[u8], header: &ProgramHeader) -> Result<Range<usize>, &'stat
 /// # Errors
 /// Says what is wrong with the file.
 pub fn hash_table(elf: &[u8]) -> Result<Vec<u8>, &'static str> {
+    table(elf).map_err(|defect| defect.reason)
+}
+
+/// The same, and says where something is wrong.
+pub(super) fn table(elf: &[u8]) -> Result<Vec<u8>, Defect> {
     let mut table = Vec::new();
-    for header in program_headers(elf)? {
+    for (index, header) in program_headers(elf)?.iter().enumerate() {
         table.extend_from_slice(header.as_bytes());
-        let bytes = elf.get(file_bytes(elf, &header)?).unwrap_or_default();
+        let bytes = elf.get(file_bytes(elf, header).map_err(at(index))?).unwrap_or_default();
         table.extend(Sha256::digest(bytes));
     }
     Ok(table)
@@ -93,22 +125,24 @@ pub(super) fn encrypt(
     elf: &mut [u8],
     key: &EncryptionKey,
     vectors: &mut Vectors<'_>,
-) -> Result<Vec<u8>, &'static str> {
+) -> Result<Vec<u8>, Defect> {
     // What must stay readable: the ELF header, the program headers, and the segments encrypted so far.
     let Headers { headers, places: mut taken } = read(elf)?;
     let mut table = Vec::new();
-    let loaded: Vec<_> = headers.iter().filter(|header| header.kind.get() == PT_LOAD).collect();
-    for header in &loaded {
-        let range = file_bytes(elf, header)?;
+    let loaded: Vec<_> =
+        headers.iter().enumerate().filter(|(_, header)| header.kind.get() == PT_LOAD).collect();
+    for (index, header) in &loaded {
+        let refuse = at(*index);
+        let range = file_bytes(elf, header).map_err(&refuse)?;
         if !range.len().is_multiple_of(BLOCK_SIZE) {
-            return Err(
+            return Err(refuse(
                 "a segment's size in the file is not a multiple of 16: pad the sections to encrypt it",
-            );
+            ));
         }
         if taken.iter().any(|other| range.start < other.end && other.start < range.end) {
-            return Err(
+            return Err(refuse(
                 "a segment shares file bytes with the headers or another segment: it can't be encrypted",
-            );
+            ));
         }
         let vector = vectors.next()?;
         let bytes = elf.get_mut(range.clone()).unwrap_or_default();

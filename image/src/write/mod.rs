@@ -32,10 +32,12 @@ use encrypt::Vectors;
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The file is not an ELF file that the format can carry.
-    #[error("image {image}: {reason}")]
+    #[error("image {image}{}: {reason}", .header.map_or(String::new(), |header| format!(", program header {header}")))]
     Elf {
         /// Index of the image.
         image: usize,
+        /// Index of the program header, if it is one that is wrong.
+        header: Option<usize>,
         /// What is wrong.
         reason: &'static str,
     },
@@ -172,9 +174,9 @@ impl Container {
             let mut padded = elf.clone();
             let entries = match &self.encryption {
                 Some((key, _)) => elf::encrypt(&mut padded, key, &mut vectors),
-                None => hash_table(elf),
+                None => elf::table(elf),
             };
-            table.extend(entries.map_err(|reason| WriteError::Elf { image, reason })?);
+            table.extend(entries.map_err(|defect| defect.of(image))?);
             padded.resize(elf.len().next_multiple_of(8), 0);
             let size = u32::try_from(padded.len()).map_err(|_| WriteError::TooLarge)?;
             sizes.extend(size.to_le_bytes());

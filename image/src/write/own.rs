@@ -100,20 +100,22 @@ impl Container {
 
 /// Finds the resource table of a (plain) ELF file: its device address and its bytes as they will be loaded.
 fn find_table(image: usize, elf: &[u8]) -> Result<Option<(u32, Vec<u8>)>, WriteError> {
-    let refuse = |reason| WriteError::Elf { image, reason };
-    let file = object::File::parse(elf).map_err(|_| refuse("the ELF file's headers are malformed"))?;
+    let refuse = |header, reason| WriteError::Elf { image, header, reason };
+    let file = object::File::parse(elf).map_err(|_| refuse(None, "the ELF file's headers are malformed"))?;
     let Some(section) = file.section_by_name(".resource_table").filter(|section| section.size() > 0) else {
         return Ok(None);
     };
     let address = u32::try_from(section.address())
         .map_err(|_| WriteError::ResourceTable("its address exceeds 32 bits"))?;
     let size = section.size();
-    for header in elf::program_headers(elf).map_err(refuse)? {
+    let headers = elf::program_headers(elf).map_err(|defect| defect.of(image))?;
+    for (index, header) in headers.iter().enumerate() {
         let start = header.physical_address.get();
         let Some(inside) = address.checked_sub(start) else { continue };
         if header.kind.get() == PT_LOAD && u64::from(inside) + size <= u64::from(header.file_size.get()) {
             let at = header.offset.get() as usize + inside as usize;
-            let bytes = elf.get(at..at + size as usize).ok_or(refuse("a segment lies outside the file"))?;
+            let outside = refuse(Some(index), "a segment lies outside the file");
+            let bytes = elf.get(at..at + size as usize).ok_or(outside)?;
             return Ok(Some((address, bytes.to_vec())));
         }
     }

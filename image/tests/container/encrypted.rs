@@ -322,11 +322,22 @@ fn the_table_of_an_encrypted_image_holds_loads_then_zeros() {
 fn the_writer_encrypts_only_what_can_be_decrypted_in_place() {
     let write = |file: &File| encrypted(file, &KEY).sign(test_key());
     assert!(write(&blocks()).is_ok());
-    assert!(matches!(write(&File::simple()), Err(WriteError::Elf { image: 0, .. })), "4 bytes");
+    assert!(
+        matches!(write(&File::simple()), Err(WriteError::Elf { image: 0, header: Some(1), .. })),
+        "4 bytes"
+    );
     let mut headers = blocks();
     headers.parts[0] = Part { offset: Some(0), file_size: Some(64), ..headers.parts[0].clone() };
-    assert!(matches!(write(&headers), Err(WriteError::Elf { .. })), "the ELF header");
+    assert!(matches!(write(&headers), Err(WriteError::Elf { header: Some(0), .. })), "the ELF header");
+    // Which program header it is, counted from 0, those that are not loaded included.
+    let mut long = blocks();
+    long.parts[2] = Part { memory_size: 100, ..Part::load(0x8010_0000, R | W, &[b'd'; 17]) };
+    long.parts.insert(1, Part { kind: 0x6474_e551, ..Part::load(0, R | W, b"") });
+    let error = write(&long).unwrap_err();
+    assert!(matches!(error, WriteError::Elf { image: 0, header: Some(3), .. }), "{error}");
+    assert!(error.to_string().starts_with("image 0, program header 3: a segment's size"), "{error}");
     let mut twice = blocks();
+    let last = twice.parts.len();
     let shared = twice.parts[1].clone();
     twice.parts.push(Part {
         address: 0x8040_0000,
@@ -336,14 +347,18 @@ fn the_writer_encrypts_only_what_can_be_decrypted_in_place() {
         memory_size: 16,
         ..shared
     });
-    assert!(matches!(write(&twice), Err(WriteError::Elf { .. })), "another segment's bytes");
+    let error = write(&twice).unwrap_err();
+    assert!(
+        matches!(error, WriteError::Elf { header, .. } if header == Some(last)),
+        "another segment's bytes"
+    );
     for length in [0, 15, 17, 31, 33] {
         assert!(EncryptionKey::new(&vec![0; length]).is_err());
     }
     let key = EncryptionKey::new(&KEY).unwrap();
     assert!(!format!("{key:?}").contains("48"), "a key is not printed");
     let few = Container::new(Order::Vendor).image(&blocks().build()).encrypt_with_vectors(key, &[[0; 16]; 4]);
-    assert!(matches!(few.sign(test_key()), Err(WriteError::Elf { .. })));
+    assert!(matches!(few.sign(test_key()), Err(WriteError::Elf { header: None, .. })));
     // Random vectors: no two files are alike.
     assert!(write(&blocks()).unwrap() != write(&blocks()).unwrap());
 }

@@ -539,6 +539,8 @@ fn every_refusal_of_the_reader_has_its_defect() {
     contents(&mut seen);
     boot(&mut seen);
     resource_tables(&mut seen);
+    // The signing tool's own, before there is a container to read.
+    let of_the_tool = |number: u16| number >> 8 == 0x09;
     // The first is START's to give, the second is provoked in `order`.
     // Provoked in `keys`, `encrypted` and `own`.
     let in_other_files = |number: u16| {
@@ -553,7 +555,7 @@ fn every_refusal_of_the_reader_has_its_defect() {
     for refusal in Refusal::ALL
         .iter()
         .filter(|refusal| refusal.number() < 0x1000 && !elsewhere.contains(refusal))
-        .filter(|refusal| !in_other_files(refusal.number()))
+        .filter(|refusal| !in_other_files(refusal.number()) && !of_the_tool(refusal.number()))
     {
         assert!(seen.0.contains(&refusal.number()), "{refusal} was not provoked");
     }

@@ -19,36 +19,36 @@ const OLD_CHUNK: u32 = 0x6907;
 const RESOURCE_TABLE: std::ops::Range<u16> = 0x0600..0x0700;
 
 /// Why a file can't be one to sign, if it obviously can't.
-pub fn not_to_be_signed(bytes: &[u8]) -> Option<&'static str> {
+pub fn not_to_be_signed(bytes: &[u8]) -> Option<Refusal> {
     if word(bytes, 0) == Some(MAGIC) {
-        Some("It is signed already: give the ELF file that the linker made.")
+        Some(Refusal::InputAlreadySigned)
     } else if bytes.starts_with(b"!<arch>\n") {
-        Some("It is a static library: link it first.")
+        Some(Refusal::InputStaticLibrary)
     } else if !bytes.starts_with(b"\x7fELF") {
-        Some("It is no ELF file: give the file that the linker made, not a raw binary or hex file.")
+        Some(Refusal::InputNotElf)
     } else {
         None
     }
 }
 
-/// Why an ELF file can't be the firmware of an Arm processor, if its header says so.
-pub fn not_for_a_remote_processor(elf: &[u8]) -> Option<String> {
+/// Why an ELF file can't be the firmware of an Arm processor, if its header says so; and what the header says.
+pub fn not_for_a_remote_processor(elf: &[u8]) -> Option<(Refusal, String)> {
     const ARM: u32 = 40;
     const AARCH64: u32 = 183;
     let both = word(elf, 16)?;
     let (kind, machine) = (both & 0xffff, both >> 16);
     let wanted = if elf.get(4) == Some(&2) { AARCH64 } else { ARM };
     if machine != wanted {
-        return Some(format!(
-            "It is for another architecture: its e_machine is {machine}, Arm's is {wanted}. Give the remote processor's firmware."
-        ));
+        let hint = format!("Its e_machine is {machine}, it should be {wanted}.");
+        return Some((Refusal::InputOtherArchitecture, hint));
     }
-    match kind {
-        2 => None,
-        1 => Some("It is an object file: link it first.".into()),
-        3 => Some("It is a shared object or position-independent: link it to fixed addresses.".into()),
-        other => Some(format!("It is no executable: its e_type is {other}.")),
-    }
+    let hint = match kind {
+        2 => return None,
+        1 => "It is an object file.".into(),
+        3 => "It is a shared object or position-independent.".into(),
+        other => format!("Its e_type is {other}."),
+    };
+    Some((Refusal::InputNotExecutable, hint))
 }
 
 /// What may help with a container that was refused.

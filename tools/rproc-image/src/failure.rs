@@ -1,6 +1,7 @@
 //! How a command ends: its report, or why there is none.
 use remoteproc_image::reader::Rejection;
 use remoteproc_image::write::WriteError;
+use remoteproc_refusal::Refusal;
 use serde_json::{Value, json};
 use std::fmt;
 use std::path::Path;
@@ -18,11 +19,9 @@ pub struct Report {
 pub struct Refused {
     /// Which file.
     pub file: String,
-    /// Number, name and place, where the refusal is one of the catalogue.
-    pub rejection: Option<Rejection>,
-    /// What is wrong and what to do, in a sentence.
-    pub sentence: String,
-    /// What the file seems to be instead, or other help.
+    /// Number and name in the catalogue, and the place.
+    pub rejection: Rejection,
+    /// What exactly is wrong, what the file seems to be instead, or other help.
     pub hint: Option<String>,
 }
 
@@ -36,21 +35,15 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// A file refused for a reason of the catalogue.
+    /// A file that the reader refused.
     pub fn rejected(file: &Path, rejection: Rejection, hint: Option<String>) -> Self {
-        let sentence = rejection.refusal.sentence().to_owned();
-        Self::refused(file, Some(rejection), sentence, hint)
+        let file = file.display().to_string();
+        Self::Refused(Box::new(Refused { file, rejection, hint }))
     }
 
-    /// A file refused for a reason of its own.
-    pub fn refused(
-        file: &Path,
-        rejection: Option<Rejection>,
-        sentence: String,
-        hint: Option<String>,
-    ) -> Self {
-        let file = file.display().to_string();
-        Self::Refused(Box::new(Refused { file, rejection, sentence, hint }))
+    /// A file that the tool itself refuses.
+    pub fn refused(file: &Path, refusal: Refusal, hint: Option<String>) -> Self {
+        Self::rejected(file, Rejection { refusal, offset: None }, hint)
     }
 
     /// The process's exit code.
@@ -68,10 +61,10 @@ impl Failure {
             Self::Refused(refused) => json!({
                 "result": "refused",
                 "file": refused.file,
-                "number": refused.rejection.map(|rejection| format!("{:#06x}", rejection.refusal.number())),
-                "name": refused.rejection.map(|rejection| rejection.refusal.name()),
-                "offset": refused.rejection.and_then(|rejection| rejection.offset),
-                "sentence": refused.sentence,
+                "number": format!("{:#06x}", refused.rejection.refusal.number()),
+                "name": refused.rejection.refusal.name(),
+                "offset": refused.rejection.offset,
+                "sentence": refused.rejection.refusal.sentence(),
                 "hint": refused.hint,
             }),
         }
@@ -83,14 +76,12 @@ impl fmt::Display for Failure {
         match self {
             Self::Trouble(error) => writeln!(formatter, "error: {error:#}"),
             Self::Refused(refused) => {
-                write!(formatter, "{}: refused", refused.file)?;
-                if let Some(rejection) = refused.rejection {
-                    write!(formatter, ": {}", rejection.refusal)?;
-                    if let Some(offset) = rejection.offset {
-                        write!(formatter, " at offset {offset} ({offset:#x})")?;
-                    }
+                let Rejection { refusal, offset } = refused.rejection;
+                write!(formatter, "{}: refused: {refusal}", refused.file)?;
+                if let Some(offset) = offset {
+                    write!(formatter, " at offset {offset} ({offset:#x})")?;
                 }
-                writeln!(formatter, "\n  {}", refused.sentence)?;
+                writeln!(formatter, "\n  {}", refusal.sentence())?;
                 if let Some(hint) = &refused.hint {
                     writeln!(formatter, "  {hint}")?;
                 }

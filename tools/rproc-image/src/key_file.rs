@@ -31,7 +31,8 @@ impl KeyFile {
         Self::parse(&bytes).with_context(|| format!("{} is no key", path.display()))
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self> {
+    /// Takes a file's bytes.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
         match std::str::from_utf8(bytes) {
             Ok(text) if text.contains("-----BEGIN ") => Self::from_pem(text),
             _ => Self::from_der(bytes),

@@ -8,6 +8,7 @@
 //! | `failure` | why a command ends without success, and how that is told |
 //! | `files` | reading inputs, writing outputs whole or not at all |
 //! | `key_file` | key files of every form |
+//! | `key_information` | whether `--key_info` may publish a file |
 //! | `passphrase` | where a passphrase comes from |
 //! | `private_key` | keys that sign |
 //! | `recipe` | what is to be signed, from the command line |
@@ -29,6 +30,7 @@ mod failure;
 mod files;
 mod inspect;
 mod key_file;
+mod key_information;
 mod keygen;
 mod layout;
 mod memory;

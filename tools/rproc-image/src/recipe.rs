@@ -2,10 +2,12 @@
 use crate::cli::RecipeArguments;
 use crate::failure::Failure;
 use crate::values::{Coredump, TlvOrder, number};
-use crate::{diagnosis, files};
+use crate::{diagnosis, files, key_information};
 use anyhow::{Context, Result, anyhow, bail};
 use remoteproc_image::write::{Container, EncryptionKey, Order, OwnedPublicKey, WriteError};
+use remoteproc_refusal::Refusal;
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -37,19 +39,23 @@ impl Recipe {
         let mut container = Container::new(order);
         for path in &arguments.inputs {
             let bytes = files::read(path)?;
-            if let Some(what) = diagnosis::not_to_be_signed(&bytes) {
-                return Err(Failure::refused(path, None, what.into(), None));
+            if let Some(refusal) = diagnosis::not_to_be_signed(&bytes) {
+                return Err(Failure::refused(path, refusal, None));
             }
             if !arguments.no_check
-                && let Some(what) = diagnosis::not_for_a_remote_processor(&bytes)
+                && let Some((refusal, hint)) = diagnosis::not_for_a_remote_processor(&bytes)
             {
-                let hint = "Other processors' loaders may take it: add --no-check to sign for one.";
-                return Err(Failure::refused(path, None, what, Some(hint.into())));
+                return Err(Failure::refused(path, refusal, Some(hint)));
             }
             container = container.image(&bytes);
         }
         if let Some(path) = &arguments.key_info {
-            container = container.key_information(&files::read(path)?);
+            let bytes = Zeroizing::new(files::read(path)?);
+            if let Some(warning) = key_information::look(path, &bytes, key)? {
+                // Not part of the answer, which may be for a machine.
+                let _ = writeln!(std::io::stderr(), "warning: {warning}");
+            }
+            container = container.key_information(&bytes);
         }
         for tlv in platform {
             container = container.platform(tlv.kind, &tlv.value).map_err(anyhow::Error::new)?;
@@ -82,17 +88,28 @@ pub fn inputs<'a>(arguments: &'a RecipeArguments, key: &'a Path) -> Vec<&'a Path
 /// An ELF file's defects are refusals; everything else is the command line's.
 fn refuse(error: WriteError, inputs: &[PathBuf]) -> Failure {
     match error {
-        WriteError::Elf { image, reason } => {
+        WriteError::Elf { image, header, reason } => {
             let path = inputs.get(image).map_or(Path::new("image"), PathBuf::as_path);
-            Failure::refused(path, None, format!("It can't be signed: {reason}."), None)
+            let hint = match header {
+                Some(header) => sentence(&format!("program header {header}: {reason}")),
+                None => sentence(reason),
+            };
+            Failure::refused(path, Refusal::InputCannotBeSigned, Some(hint))
         }
         WriteError::ResourceTable(reason) => {
             let path = inputs.first().map_or(Path::new("image"), PathBuf::as_path);
-            let hint = "Correct the linker script, or sign without --resource-table.".into();
-            Failure::refused(path, None, format!("Resource table: {reason}."), Some(hint))
+            let hint = sentence(&format!("resource table: {reason}"));
+            Failure::refused(path, Refusal::ResourceTableNotSignable, Some(hint))
         }
         other => other.into(),
     }
+}
+
+/// A reason with its capital and full stop.
+pub fn sentence(reason: &str) -> String {
+    let mut letters = reason.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
 }
 
 /// Adds this project's own TLVs, those that are asked for.

@@ -4,7 +4,7 @@ use crate::cli::{AttachArguments, TbsArguments};
 use crate::failure::{Failure, Report};
 use crate::files::{self, Output, Secrecy};
 use crate::private_key::{algorithm_of, check_type, hex, kind, read_public};
-use crate::recipe::{Recipe, inputs};
+use crate::recipe::{Recipe, inputs, sentence};
 use crate::sign::{NOT_WRITTEN, report, self_check};
 use remoteproc_image::provider::Algorithm;
 use remoteproc_image::write::{P256Key, Unsigned, WriteError};
@@ -108,20 +108,15 @@ pub fn attach(arguments: &AttachArguments) -> Result<Report, Failure> {
     let container = files::read(&arguments.input)?;
     let signature = files::read(&arguments.signature)?;
     let unsigned = Unsigned::from_container(&container).map_err(|error| {
-        let hint = "Give the file that `rproc-image tbs --out` wrote.".to_owned();
-        Failure::refused(&arguments.input, None, sentence(&error), Some(hint))
+        Failure::refused(&arguments.input, Refusal::NotToBeAttached, Some(reason(&error)))
     })?;
     let bytes = unsigned.attach(&signature, &key).map_err(|error| {
-        let hint = match unsigned.algorithm() {
-            Algorithm::Ed25519 => {
-                "It has to be made over the bytes of the .tbs file, not over a digest.".to_owned()
-            }
-            other => format!(
-                "It has to be made by {} over the .tbs file, by the private half of this key.",
-                other.name()
-            ),
+        let how = match unsigned.algorithm() {
+            Algorithm::Ed25519 => "over the bytes of the .tbs file, not over a digest".to_owned(),
+            other => format!("by {} over the .tbs file", other.name()),
         };
-        Failure::refused(&arguments.signature, None, sentence(&error), Some(hint))
+        let hint = format!("{} It has to be made {how}.", reason(&error));
+        Failure::refused(&arguments.signature, Refusal::AttachedSignatureInvalid, Some(hint))
     })?;
     let mut inputs = [&arguments.input, &arguments.signature, &arguments.key].map(PathBuf::as_path).to_vec();
     inputs.extend(arguments.passphrase.key_pwd_file.as_deref());
@@ -139,10 +134,10 @@ pub fn attach(arguments: &AttachArguments) -> Result<Report, Failure> {
     Ok(report("signed", &arguments.out, &bytes, &key, unsigned.algorithm().name()))
 }
 
-/// A sentence with its capital and full stop.
-fn sentence(error: &WriteError) -> String {
-    let text = error.to_string();
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+/// What is wrong, without what the refusal's sentence says already.
+fn reason(error: &WriteError) -> String {
+    match error {
+        WriteError::Attach(reason) | WriteError::Unsigned(reason) => sentence(reason),
+        other => sentence(&other.to_string()),
+    }
 }

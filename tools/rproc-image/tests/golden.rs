@@ -3,6 +3,7 @@
 //! `SNAPSHOTS=overwrite cargo test -p rproc-image --test golden` writes them anew.
 mod support;
 
+use remoteproc_image::write::{P256Key, SigningKey};
 use snapbox::Data;
 use std::path::Path;
 use support::{Scratch, pem, vector};
@@ -80,6 +81,9 @@ fn sign() {
             "sign --in v/elf/fw_m33_s.elf --in v/elf/fw_m33_ns.elf --key p256.pem --key_type ecc --out multi.sig --json",
             "sign --in v/elf/fw_m33_ns.elf --key p256.pem --security-counter 7 --target-processor 0 --board board-1 \
              --resource-table --key-id --fw-version 1.2.3 --coredump denied --out own.sig",
+            "sign --in v/elf/fw_m4.elf --key rsa.pem --key_info v/keys/rsa2048.pub.der --out out.sig",
+            "sign --in v/elf/fw_m4.elf --key rsa.pem --key_info v/keys/rsa2048.pub.pem --out out.sig",
+            "sign --in v/elf/fw_m4.elf --key rsa.pem --key_info v/keys/p256.pub.der --out out.sig",
             "inspect own.sig",
             "verify own.sig --key v/keys/p256.pub.pem",
             "verify own.sig --key v/keys/p256.pub.pem --target-processor 0 --board board-1 --security-counter 7",
@@ -115,6 +119,7 @@ fn sign_errors() {
         format!("{base} rsa.pem --plat-tlv bootaddr 0x0"),
         format!("{base} rsa.pem --plat-tlv BOOTADDR 0x0 --plat-tlv 0x10001 0x0"),
         format!("{base} rsa.pem --enc_key short.key"),
+        format!("{base} rsa.pem --key_info rsa.pem"),
         format!("{base} rsa.pem --fw-version ä"),
         format!("{base} rsa.pem --plat-tlv BOOTADDR 0x20000000"),
         "sign --in raw.bin --key rsa.pem --out out.sig".into(),
@@ -173,9 +178,10 @@ fn verify() {
 
 #[test]
 fn inspect() {
+    let scratch = Scratch::new();
     transcript(
         "inspect",
-        &Scratch::new(),
+        &scratch,
         &[
             "inspect v/02-rsa4096-multi-m33.sig",
             "inspect v/04-rsa2048-platTLV-keyinfo.sig",
@@ -185,14 +191,26 @@ fn inspect() {
             "inspect v/negative/n10-segbyte.sig",
             "inspect v/elf/fw_m4.elf",
             "inspect v/negative/n06-trunc8.sig",
+            "inspect missing.sig",
+            "inspect missing.sig --json",
+            "inspect v",
+            "inspect v/06-st-enc-aes256cbc-rsa2048.sig --enc_key missing.key",
         ],
     );
 }
 
+/// Neither command refuses anything: they end with 0 or 1.
 #[test]
 fn keygen_and_pubkey() {
     let scratch = with_keys();
     scratch.write("pass.txt", "a passphrase\n");
+    scratch.write("wrong.txt", "another passphrase\n");
+    scratch.write("empty.txt", "\n");
+    // P-521, which no platform takes; as a public key.
+    let mut p521 = vector("keys/p256.pub.der");
+    p521.splice(13..23, [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23]);
+    (p521[1], p521[3]) = (p521[1] - 3, p521[3] - 3);
+    scratch.write("p521.der", p521);
     transcript(
         "keys",
         &scratch,
@@ -203,11 +221,23 @@ fn keygen_and_pubkey() {
             "keygen --out new384.der --type p384 --der",
             "keygen --out new2048.pem --type rsa2048 --encrypt --key-pwd-file pass.txt",
             "keygen --out other.pem --encrypt",
+            "keygen --out other.pem --encrypt --key-pwd-file empty.txt",
+            "keygen --out other.pem --encrypt --key-pwd-file missing.txt",
             "keygen --out other.pem --type dsa",
+            "keygen --out other.pem --pub-out other.pem",
+            "keygen --out missing/other.pem --json",
+            "keygen --out v --force",
             "pubkey --key rsa.pem",
             "pubkey --key p256.pem --out p256.pub.der --der",
             "pubkey --key v/keys/rsa2048.pub.der --json",
             "pubkey --key new2048.pem",
+            "pubkey --key new2048.pem --key-pwd-file wrong.txt",
+            "pubkey --key missing.pem",
+            "pubkey --key missing.pem --json",
+            "pubkey --key p521.der",
+            "pubkey --key rsa.pem --out rsa.pem",
+            "pubkey --key rsa.pem --out missing/rsa.pub.pem",
+            "pubkey --key rsa.pem --der",
             "pubkey --key v/elf/fw_m4.elf",
         ],
     );
@@ -218,7 +248,17 @@ fn tbs_and_attach() {
     let scratch = with_keys();
     scratch.write("wrong.bin", [1; 64]);
     scratch.write("short.bin", [1; 10]);
+    scratch.write("raw.bin", [0x55; 64]);
     let tbs = "tbs --in v/elf/fw_m4.elf --key v/keys/p256.pub.pem --out fw.unsigned";
+    let unchecked = "tbs --in v/elf/fw_m4.elf --key v/keys/p256.pub.pem --plat-tlv BOOTADDR 0x20000000 --no-check \
+                     --out other.unsigned";
+    // What the hardware does in between: this key signs the same bytes the same way each time.
+    let hardware = P256Key::from_pkcs8_der(&vector("keys/p256.pk8.der")).unwrap();
+    for (line, name) in [(tbs, "fw"), (unchecked, "other")] {
+        scratch.run(line).good();
+        let signature = hardware.sign(&scratch.read(&format!("{name}.unsigned.tbs"))).unwrap();
+        scratch.write(&format!("{name}.bin"), signature);
+    }
     transcript(
         "two-steps",
         &scratch,
@@ -226,12 +266,39 @@ fn tbs_and_attach() {
             tbs,
             "tbs --in v/elf/fw_m4.elf --key v/keys/rsa2048.pub.pem --pss --out pss.unsigned --json",
             "tbs --in v/elf/fw_m4.elf --key v/keys/rsa2048.pub.pem --algorithm p384 --out x.unsigned",
+            "tbs --in raw.bin --key v/keys/p256.pub.pem --out x.unsigned",
+            "tbs --in v/01-rsa2048-m4.sig --key v/keys/p256.pub.pem --out x.unsigned --json",
+            "tbs --in v/elf/fw_m4.elf --in v/elf/fw_m4.elf --key v/keys/p256.pub.pem --out x.unsigned",
+            "tbs --in v/elf/fw_m4.elf --key v/keys/p256.pub.pem --plat-tlv BOOTADDR 0x20000000 --out x.unsigned",
+            unchecked,
             "attach --in fw.unsigned --signature wrong.bin --key v/keys/p256.pub.pem --out fw.sig",
             "attach --in fw.unsigned --signature short.bin --key v/keys/p256.pub.pem --out fw.sig",
             "attach --in fw.unsigned --signature wrong.bin --key v/keys/rsa2048.pub.pem --out fw.sig",
+            "attach --in fw.unsigned --signature other.bin --key v/keys/p256.pub.pem --out fw.sig",
             "attach --in v/elf/fw_m4.elf --signature wrong.bin --key v/keys/p256.pub.pem --out fw.sig",
+            "attach --in other.unsigned --signature other.bin --key v/keys/p256.pub.pem --out fw.sig",
+            "attach --in fw.unsigned --signature missing.bin --key v/keys/p256.pub.pem --out fw.sig",
+            "attach --in missing.unsigned --signature fw.bin --key v/keys/p256.pub.pem --out fw.sig --json",
+            "attach --in fw.unsigned --signature fw.bin --key fw.bin --out fw.sig",
+            "attach --in fw.unsigned --signature fw.bin --key v/keys/p256.pub.pem --out fw.unsigned",
+            "attach --in fw.unsigned --signature fw.bin --key v/keys/p256.pub.pem --out missing/fw.sig",
             "verify fw.unsigned --key v/keys/p256.pub.pem",
         ],
     );
-    assert!(!scratch.names().contains(&"fw.sig".to_owned()));
+    for name in ["fw.sig", "x.unsigned", "x.unsigned.tbs"] {
+        assert!(!scratch.path(name).exists(), "{name}");
+    }
+    transcript(
+        "attached",
+        &scratch,
+        &[
+            "attach --in fw.unsigned --signature fw.bin --key v/keys/p256.pub.pem --out fw.sig",
+            "verify fw.sig --key v/keys/p256.pub.pem",
+            "attach --in fw.unsigned --signature fw.bin --key v/keys/p256.pub.pem --out again.sig --json",
+            "attach --in other.unsigned --signature other.bin --key v/keys/p256.pub.pem --no-check --out other.sig",
+        ],
+    );
+    assert!(scratch.read("fw.sig") == scratch.read("again.sig"));
+    scratch.run("sign --in v/elf/fw_m4.elf --key p256.pem --out whole.sig").good();
+    assert!(scratch.read("fw.sig") == scratch.read("whole.sig"), "two steps make what one step makes");
 }

@@ -37,6 +37,59 @@ fn scratch_area(scratch: &Scratch) -> usize {
 }
 
 #[test]
+fn no_private_key_is_published_and_another_public_key_is_warned_of() {
+    let scratch = scratch();
+    scratch.write("p256.key.der", vector("keys/p256.pk8.der"));
+    scratch.write("locked.der", vector("keys/rsa2048-enc.pk8.der"));
+    let public = |key: &str, out: &str| {
+        let der = if out.ends_with("der") { " --der" } else { "" };
+        scratch.run(&format!("pubkey --key {key} --out {out}{der}")).good();
+    };
+    public("p256.pem", "p256.pub.der");
+    public("p256.pem", "p256.pub.pem");
+    public("rsa4096.pem", "rsa.pub.der");
+    public("rsa4096.pem", "rsa.pub.pem");
+    let mut p521 = scratch.read("p256.pub.der");
+    p521.splice(13..23, [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23]);
+    (p521[1], p521[3]) = (p521[1] - 3, p521[3] - 3);
+    scratch.write("p521.pub.der", p521);
+    scratch.write("info.bin", "whatever the platform wants");
+    let before = scratch.names();
+    let recipe = "--in fw.elf --key p256.pem --out out";
+    for command in ["sign", "tbs", "sign --no-check", "tbs --no-check"] {
+        for info in ["p256.pem", "rsa4096.pem", "p256.key.der", "locked.der"] {
+            let answer = scratch.run(&format!("{command} {recipe} --key_info {info}"));
+            assert_eq!(answer.code, 1, "{command} {info}");
+            assert!(answer.stderr.contains("is a private key"), "{command} {info}: {}", answer.stderr);
+            assert_eq!(scratch.names(), before);
+        }
+    }
+    for (info, warning) in [
+        ("p256.pub.der", None),
+        ("info.bin", None),
+        ("p256.pub.pem", Some("not as DER SubjectPublicKeyInfo")),
+        ("rsa.pub.der", Some("is another public key")),
+        ("rsa.pub.pem", Some("is another public key")),
+        ("p521.pub.der", Some("of a kind that does not sign here")),
+    ] {
+        for command in ["sign", "tbs"] {
+            let answer = scratch.run(&format!("{command} {recipe} --key_info {info} --json")).good();
+            answer.json();
+            match warning {
+                None => assert_eq!(answer.stderr, "", "{command} {info}"),
+                Some(warning) => {
+                    assert!(answer.stderr.starts_with("warning: --key_info"), "{}", answer.stderr);
+                    assert!(answer.stderr.contains(warning), "{command} {info}: {}", answer.stderr);
+                }
+            }
+            let written = scratch.read("out");
+            let bytes = scratch.read(info);
+            assert!(written.windows(bytes.len()).any(|window| window == bytes), "{command} {info}");
+        }
+    }
+}
+
+#[test]
 fn what_tbs_did_not_check_attach_need_not_either() {
     let scratch = scratch();
     let recipe = "--in fw.elf --plat-tlv BOOTADDR 0x20000000 --key p256.pem";
@@ -67,8 +120,8 @@ fn only_executables_for_arm_are_signed_unless_nothing_is_checked() {
         (2_u16, 62_u16, "e_machine is 62"),
         (2, 243, "e_machine is 243"),
         (2, 183, "e_machine is 183"),
-        (1, 40, "link it first"),
-        (3, 40, "fixed addresses"),
+        (1, 40, "an object file"),
+        (3, 40, "position-independent"),
         (4, 40, "e_type is 4"),
     ] {
         let mut other = elf.clone();

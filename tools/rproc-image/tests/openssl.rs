@@ -1,9 +1,8 @@
 //! The two steps with OpenSSL in the hardware module's place, and OpenSSL's own files as keys.
 mod support;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, ExitCode, Stdio};
-use support::{Answer, Scratch, answer, pem, vector};
+use support::{Answer, Scratch, answer, pem, run_or_skip, vector};
 
 type Test = (&'static str, fn());
 
@@ -18,30 +17,10 @@ const TESTS: [Test; 7] = [
 ];
 
 fn main() -> ExitCode {
-    let filter: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let wanted = |name: &str| filter.is_empty() || filter.iter().any(|word| name.contains(word.as_str()));
-    let missing = Command::new("openssl")
-        .arg("version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .err()
-        .map(|error| format!("the command openssl can't be run: {error}"));
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (name, test) in TESTS.into_iter().filter(|(name, _)| wanted(name)) {
-        if let Some(reason) = &missing {
-            println!("test {name} ... SKIPPED: {reason}");
-            skipped += 1;
-        } else if catch_unwind(AssertUnwindSafe(test)).is_ok() {
-            println!("test {name} ... ok");
-            passed += 1;
-        } else {
-            println!("test {name} ... FAILED");
-            failed += 1;
-        }
-    }
-    println!("openssl: {passed} passed, {failed} failed, {skipped} skipped");
-    ExitCode::from(u8::from(failed > 0))
+    let mut version = Command::new("openssl");
+    let version = version.arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let missing = version.err().map(|error| format!("the command openssl can't be run: {error}"));
+    run_or_skip("openssl", &TESTS, missing)
 }
 
 /// Runs OpenSSL in the scratch directory.

@@ -3,8 +3,9 @@
 #![allow(dead_code)]
 
 use std::fs;
+use std::panic::{UnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitCode, Output, Stdio};
 
 /// The test vectors.
 pub fn vectors() -> PathBuf {
@@ -112,4 +113,29 @@ pub fn pem(label: &str, der: &[u8]) -> String {
 pub fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// A harness for tests that need a program of the host: without it each is skipped, and says why. It takes the words of the
+/// command line as parts of the tests' names, like the standard one.
+pub fn run_or_skip<F>(suite: &str, tests: &[(&str, F)], missing: Option<String>) -> ExitCode
+where
+    F: Fn() + Copy + UnwindSafe,
+{
+    let filter: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |name: &str| filter.is_empty() || filter.iter().any(|word| name.contains(word.as_str()));
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for (name, test) in tests.iter().filter(|(name, _)| wanted(name)) {
+        if let Some(reason) = &missing {
+            println!("test {name} ... SKIPPED: {reason}");
+            skipped += 1;
+        } else if catch_unwind(*test).is_ok() {
+            println!("test {name} ... ok");
+            passed += 1;
+        } else {
+            println!("test {name} ... FAILED");
+            failed += 1;
+        }
+    }
+    println!("{suite}: {passed} passed, {failed} failed, {skipped} skipped");
+    ExitCode::from(u8::from(failed > 0))
 }
