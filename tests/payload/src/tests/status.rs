@@ -62,7 +62,7 @@ fn expect_status(context: &mut Context, state: u64, owner: u64, fault: u64) -> O
         let [id, described, capabilities, regions] = ask(context, GET_PROCESSOR, 0)?;
         expect_eq!((id, described), (0, state & 0xFF), "id and state of the processor");
         // It has a boot address of its own, and neither isolation nor secure boot.
-        expect_eq!((capabilities, regions), (1 << 2, 5), "capabilities and number of regions");
+        expect_eq!((capabilities, regions), (1 << 2 | 1 << 3, 5), "capabilities and number of regions");
     }
     Ok(())
 }
@@ -108,7 +108,7 @@ fn processors(context: &mut Context) -> Outcome {
         context.expect_refusal(answer, Refusal::FlagsUnknown)?;
     }
     // The second: its id, its state, a boot address of its own, two regions.
-    expect_eq!(ask(context, GET_PROCESSOR, 1)?, [1, OFFLINE, 1 << 2, 2], "the second processor");
+    expect_eq!(ask(context, GET_PROCESSOR, 1)?, [1, OFFLINE, 1 << 2 | 1 << 3, 2], "the second processor");
     expect_eq!(ask(context, GET_STATUS, 1)?, [OFFLINE, 0, 0, 0], "the second processor's status");
     expect_status(context, OFFLINE, 0, 0)
 }
