@@ -129,6 +129,20 @@ const ELSEWHERE: [(&str, &[Refusal]); 7] = [
     ("a cipher that is not compiled in, which it is here", &[Refusal::EncryptionUnsupported]),
     ("a defect of the program around the reader", &[Refusal::CallOutOfOrder]),
     (
+        "the signing tool's inputs, which no partition sees",
+        &[
+            Refusal::InputAlreadySigned,
+            Refusal::InputStaticLibrary,
+            Refusal::InputNotElf,
+            Refusal::InputOtherArchitecture,
+            Refusal::InputNotExecutable,
+            Refusal::InputCannotBeSigned,
+            Refusal::ResourceTableNotSignable,
+            Refusal::AttachedSignatureInvalid,
+            Refusal::NotToBeAttached,
+        ],
+    ),
+    (
         "hardware that fails",
         &[
             Refusal::HardwareFailed,
