@@ -73,7 +73,7 @@ const CASES: &[Case] = &[
         exit: 0,
         facts: &[
             Fact::Detail("m4: segment 0x21d00000 at 0x80d00000"),
-            Fact::Step("table", "0x80e00000, size 0x9c"),
+            Fact::Step("table", "0x80e00000, size 0xa0"),
             Fact::Detail("trace: m4: alive"),
             Fact::Step("heartbeat", "0x80e02000"),
             Fact::Step("clear", "0x80d00000 to 0x80e3ffff"),
