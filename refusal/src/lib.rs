@@ -61,16 +61,26 @@ macro_rules! refusals {
                 }
             }
 
+            /// Names and kinds, in the order of [`Self::ALL`]: as tables they take less room than as a match.
+            const NAMES: &'static [&'static str] = &[ $( $name, )* ];
+            const CLASSES: &'static [Class] = &[ $( Class::$class, )* ];
+
+            /// Returns this one's entry of a table; each has one.
+            fn entry<T: Copy>(self, table: &[T], otherwise: T) -> T {
+                let mut all = Self::ALL.iter().zip(table);
+                all.find(|(refusal, _)| **refusal == self).map_or(otherwise, |(_, entry)| *entry)
+            }
+
             /// Returns the stable name, as logs and tools print it.
             #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $( Self::$variant => $name, )* }
+            pub fn name(self) -> &'static str {
+                self.entry(Self::NAMES, "")
             }
 
             /// Returns the kind of no.
             #[must_use]
-            pub const fn class(self) -> Class {
-                match self { $( Self::$variant => Class::$class, )* }
+            pub fn class(self) -> Class {
+                self.entry(Self::CLASSES, Class::Generic)
             }
 
             /// Returns what is wrong and what to do about it.

@@ -5,7 +5,7 @@ use remoteproc_refusal::{Class, Refusal};
 
 /// Returns the result that a refused request is answered with.
 #[must_use]
-pub const fn result_of(refusal: Refusal) -> TeeResult {
+pub fn result_of(refusal: Refusal) -> TeeResult {
     match refusal.class() {
         Class::BadParameters => TeeResult::BadParameters,
         Class::BadFormat => TeeResult::BadFormat,

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 /// The raw image may have this many bytes.
 const RAW_LIMIT: u64 = 192 << 10;
-/// The partition may use this many bytes of RAM, image included: 512 KiB, and 4 KiB for each of 8 execution contexts.
-const RAM_LIMIT: u64 = (512 + 4 * 8) << 10;
+/// The partition may use this many bytes of RAM, image included: 528 KiB, and 4 KiB for each of 8 execution contexts.
+const RAM_LIMIT: u64 = (528 + 4 * 8) << 10;
 
 /// What the image command takes from the command line.
 #[derive(Clone, Debug, clap::Args)]

@@ -168,9 +168,9 @@ impl Files {
         let mut other = modulus.clone();
         other[100] ^= 1;
         let other = OwnedPublicKey::Rsa { modulus: other, exponent: *exponent };
-        let other = Key::new("other-rsa", other);
+        let other = Key::new("rsa", other);
         let other_curve = P256Key::from_secret(&[1; 32])?.public().clone();
-        let other_curve = Key::new("other-p256", other_curve);
+        let other_curve = Key::new("curve", other_curve);
         let mut files = Vec::new();
         let output = suite.workspace.output()?;
         for (name, bytes) in [

@@ -98,7 +98,7 @@ fn elf_of(segments: &[Segment]) -> Result<Vec<u8>> {
 }
 
 /// An image whose bytes are as laborious as can be: each of the segments' belongs to all of them, and every byte, of those that
-/// are not loaded too, could be the first of the resource table's name. As many segments share them as an image may have loaded.
+/// are not loaded too, could be of the resource table's name. As many segments share them as an image may have loaded.
 pub fn tangled(key: &impl SigningKey) -> Result<Vec<u8>> {
     let size = SLICE / 2;
     let headers: Result<Vec<Header>> = (0..MOST_HEADERS)
@@ -107,7 +107,7 @@ pub fn tangled(key: &impl SigningKey) -> Result<Vec<u8>> {
             Ok(Header { address, flags: READ_EXECUTE, offset: body(MOST_HEADERS), size })
         })
         .collect();
-    let dots = vec![b'.'; size * MOST_HEADERS / usize::try_from(MOST_LOADED)?];
+    let dots = vec![b'_'; size * MOST_HEADERS / usize::try_from(MOST_LOADED)?];
     Ok(Container::new(Order::Mainline).image(&elf(&headers?, &[&dots])?).sign(key)?)
 }
 
