@@ -353,6 +353,42 @@ fn fill(file: File, offset: u64, length: u64) -> Chunk {
     Chunk { place: FFA_PAGE_SIZE as u32, length: length as u32 }
 }
 
+/// The values with which a command succeeds.
+pub(super) fn values(context: &mut Context, handle: u64, what: &Request) -> Outcome<[u64; 4]> {
+    let (result, values) = request(context, handle, what, Chunk { place: 0, length: 0 })?;
+    expect_eq!(result, u32::from(TeeResult::Success), "the result");
+    Ok(values)
+}
+
+/// As [`load_from`], as long as `go_on` says so of the bytes done; `None` if it has said otherwise.
+pub(super) fn load_while(
+    context: &mut Context,
+    handle: u64,
+    file: File,
+    most: u64,
+    go_on: &mut dyn FnMut(&mut Context, u64) -> Outcome<bool>,
+) -> Outcome<Option<u32>> {
+    let mut offset = 0;
+    for _ in 0..100_000 {
+        let length = (file.length - offset).min(most);
+        let chunk = fill(file, offset, length);
+        let what = load_request(context, file, offset);
+        let mut done = offset;
+        while done < offset + length || done == file.length {
+            let (result, values) = request(context, handle, &what, chunk)?;
+            if result != u32::from(TeeResult::InProgress) {
+                return Ok(Some(result));
+            }
+            done = values[0];
+            if !go_on(context, done)? {
+                return Ok(None);
+            }
+        }
+        offset = done;
+    }
+    Err(failure!("LOAD_FW does not end"))
+}
+
 /// Loads the rest of a file in chunks of up to `most` bytes; returns the result. Tells `watch` the bytes done after each call.
 pub(super) fn load_from(
     context: &mut Context,
