@@ -81,11 +81,14 @@ fn a_start_completes_writes_before_it_releases() {
 }
 
 #[test]
-fn a_stop_only_holds() {
+fn a_stop_holds_and_then_opens_for_a_dump() {
     let mut bench = Bench::new();
     bench.bring_to(State::Running);
     succeeded(bench.stop(KERNEL));
-    assert_eq!(bench.take_seen(), [Seen::Observe(0), Seen::Hold(0)]);
+    let seen = bench.take_seen();
+    assert_eq!(seen[..2], [Seen::Observe(0), Seen::Hold(0)]);
+    // A plain image's private memory may be read; nothing of it is touched.
+    assert_eq!((seen.len(), count(&seen, isolates(Isolation::Dump))), (5, 3));
 }
 
 #[test]

@@ -1,49 +1,84 @@
 //! A fair hand-over of the one service between execution contexts: who was answered BUSY has the next turn, for a short time.
 //!
 //! Without it a client that asks again and again could keep all others out, because nobody waits inside the partition. A context
-//! that does not come back in time loses its turn.
+//! that does not come back in time loses its turn, and for a while gets no other one unless it is served meanwhile: otherwise a client
+//! that asks once and goes away again could keep the others out most of the time.
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// How long a turn is kept, milliseconds: a client asks again after tens of microseconds, or after a sleep of one millisecond.
 pub const KEPT: u64 = 5;
 /// Bits 7:0: the context, 0 if nobody waits. Above: the millisecond in which the turn is lost.
 const CONTEXT_BITS: u32 = 8;
+/// For how long a context that has lost its turn gets no other one, milliseconds.
+pub const FORGIVEN_AFTER: u64 = 100;
 
 /// Whose turn it is.
 #[derive(Debug, Default)]
-pub struct Turn(AtomicU64);
+pub struct Turn {
+    waiting: AtomicU64,
+    /// Bits 7:0: a bit for each context, modulo 8, that has lost its turn. Above: the millisecond in which all are forgiven.
+    lost: AtomicU64,
+}
 
 impl Turn {
     /// Nobody waits.
     #[must_use]
     pub const fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self { waiting: AtomicU64::new(0), lost: AtomicU64::new(0) }
     }
 
     /// Tells whether a context (numbered from 1) may try now, in this millisecond.
     pub fn admits(&self, context: u32, now: u64) -> bool {
-        let (waiting, until) = parts(self.0.load(Ordering::Acquire));
+        let (waiting, until) = parts(self.waiting.load(Ordering::Acquire));
         waiting == 0 || waiting == context || now >= until
     }
 
-    /// A context is answered BUSY: the next turn is its own, unless another one has that already.
+    /// A context is answered BUSY: the next turn is its own, unless another one has that already or it has lost one lately.
     pub fn wait(&self, context: u32, now: u64) {
-        let old = self.0.load(Ordering::Acquire);
-        let (waiting, until) = parts(old);
-        if waiting == 0 || waiting == context || now >= until {
+        let mut old = self.waiting.load(Ordering::Acquire);
+        let (mut waiting, until) = parts(old);
+        if waiting != 0 && now >= until {
+            if self.waiting.compare_exchange(old, 0, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                return;
+            }
+            self.lose(waiting, now);
+            (old, waiting) = (0, 0);
+        }
+        if (waiting == 0 || waiting == context) && !self.has_lost(context, now) {
             let turn = now.saturating_add(KEPT) << CONTEXT_BITS | u64::from(context & 0xFF);
             // Somebody else who was quicker has the turn.
-            let _ = self.0.compare_exchange(old, turn, Ordering::AcqRel, Ordering::Acquire);
+            let _ = self.waiting.compare_exchange(old, turn, Ordering::AcqRel, Ordering::Acquire);
         }
     }
 
-    /// A context has had its turn.
+    /// A context has had its turn, in time or not.
     pub fn served(&self, context: u32) {
-        let old = self.0.load(Ordering::Acquire);
+        let old = self.waiting.load(Ordering::Acquire);
         if parts(old).0 == context {
-            let _ = self.0.compare_exchange(old, 0, Ordering::AcqRel, Ordering::Acquire);
+            let _ = self.waiting.compare_exchange(old, 0, Ordering::AcqRel, Ordering::Acquire);
         }
+        self.lost.fetch_and(!bit(context), Ordering::AcqRel);
     }
+
+    /// A context's turn has passed unused.
+    fn lose(&self, context: u32, now: u64) {
+        let old = self.lost.load(Ordering::Acquire);
+        let (others, until) = parts(old);
+        let others = if now < until { u64::from(others) } else { 0 };
+        let lost = now.saturating_add(FORGIVEN_AFTER) << CONTEXT_BITS | others | bit(context);
+        // Somebody else saw it, too.
+        let _ = self.lost.compare_exchange(old, lost, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    fn has_lost(&self, context: u32, now: u64) -> bool {
+        let lost = self.lost.load(Ordering::Acquire);
+        lost & bit(context) != 0 && now < parts(lost).1
+    }
+}
+
+/// A context's bit among those that have lost their turn.
+const fn bit(context: u32) -> u64 {
+    1 << (context % CONTEXT_BITS)
 }
 
 /// The context that waits, and the millisecond in which it loses its turn.
@@ -79,6 +114,35 @@ mod tests {
         // Who waits and is busy once more keeps its turn for longer.
         turn.wait(3, 102 + KEPT);
         assert!(!turn.admits(1, 101 + 2 * KEPT) && turn.admits(1, 102 + 2 * KEPT));
+    }
+
+    /// Who asks once and goes away keeps the others out once, until it is served or some time has passed.
+    #[test]
+    fn a_lost_turn_is_not_given_again() {
+        let turn = Turn::new();
+        let kept_out = |from: u64, to: u64| {
+            (from..to)
+                .filter(|&now| {
+                    // Context 2 makes itself told BUSY, and never comes back.
+                    turn.wait(2, now);
+                    !turn.admits(1, now)
+                })
+                .count() as u64
+        };
+        turn.wait(2, 0);
+        assert!(!turn.admits(1, KEPT - 1) && turn.admits(1, KEPT));
+        assert_eq!(kept_out(KEPT, KEPT + FORGIVEN_AFTER), 0);
+        assert_eq!(kept_out(KEPT + FORGIVEN_AFTER, KEPT + FORGIVEN_AFTER + 1), 1);
+        // Another one's turn is not touched by that.
+        let now = 2 * (KEPT + FORGIVEN_AFTER);
+        turn.wait(3, now);
+        assert!(turn.admits(3, now) && !turn.admits(2, now) && !turn.admits(1, now));
+        turn.served(3);
+        turn.wait(2, now);
+        assert!(turn.admits(1, now), "context 2 has a turn again too early");
+        turn.served(2);
+        turn.wait(2, now);
+        assert!(!turn.admits(1, now), "who was served has a turn again");
     }
 
     /// A client that asks without a pause, and one that asks every third time: neither waits for long.

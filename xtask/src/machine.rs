@@ -84,6 +84,8 @@ pub enum Clock {
     Host,
     /// One nanosecond with each instruction that is executed, in any world: the same run takes the same time on any host.
     Instructions,
+    /// The same with two CPUs, which the emulator runs in turn.
+    InstructionsOfTwo,
 }
 
 /// Boots the machine, lets the payload do what the parameters say, and waits for its power-off.
@@ -131,9 +133,13 @@ pub fn run_by_clock(
     let mut command = process::command(EMULATOR);
     let doorbell = doorbell(&directory)?;
     // Instructions are counted on all CPUs together: one, so that what is counted is the client's wait.
-    let processors = if clock == Clock::Instructions { 1 } else { PROCESSORS };
+    let processors = match clock {
+        Clock::Host => PROCESSORS,
+        Clock::Instructions => 1,
+        Clock::InstructionsOfTwo => 2,
+    };
     describe_machine(&mut command, run.firmware, processors, &flash, &window, &doorbell);
-    if clock == Clock::Instructions {
+    if clock != Clock::Host {
         command.args(["-icount", "shift=0,sleep=off"]);
     }
     if matches!(run.firmware, Firmware::Fixture) {

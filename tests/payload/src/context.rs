@@ -30,7 +30,7 @@ const FFA_MEM_FRAG_RX: u32 = 0x8400_007A;
 const FFA_MEM_FRAG_TX: u32 = 0x8400_007B;
 
 /// Most shares that a case makes at once.
-const MOST_SHARED: usize = 64;
+const MOST_SHARED: usize = 80;
 
 /// The endpoint that the payload is.
 pub const HYPERVISOR: u16 = 0;

@@ -49,6 +49,12 @@ pub struct Storm {
     next: u64,
     /// Interrupts still to come.
     left: u32,
+    /// The first one of each request is pending when that is made; so each request is preempted. Not counted among those left.
+    at_once: bool,
+    /// Interrupts of the request that is under way, and requests with at least one, and with more.
+    in_this: u32,
+    pub requests_preempted: u32,
+    pub requests_preempted_again: u32,
     /// Requests that were cut short.
     pub preempted: u32,
     /// Requests that were answered although their time had come.
@@ -66,13 +72,42 @@ impl Storm {
         memory::write_register(DISTRIBUTOR, CONTROL);
         memory::write_register(PRIORITY + u64::from(TIMER & !3), 0xa0a0_a0a0);
         memory::write_register(SET_ENABLE, 1 << TIMER);
-        Self { delays, next: delays.first, left: most, preempted: 0, waited: 0 }
+        Self {
+            delays,
+            next: delays.first,
+            left: most,
+            at_once: false,
+            in_this: 0,
+            requests_preempted: 0,
+            requests_preempted_again: 0,
+            preempted: 0,
+            waited: 0,
+        }
     }
 
     /// One more interrupt, after this delay; none if it is 0.
     pub fn once(&mut self, delay: u64) {
         self.next = delay;
         self.left = u32::from(delay != 0);
+    }
+
+    /// Has each request preempted as soon as the partition gets it, and again after each of the delays while interrupts are left.
+    pub fn preempt_each(delays: Delays) -> Self {
+        let mut storm = Self::new(delays, u32::MAX);
+        storm.at_once = true;
+        storm
+    }
+
+    /// Before a request.
+    pub fn begin(&mut self) {
+        self.in_this = 0;
+        if self.at_once {
+            let now = read!("cntpct_el0");
+            write!("cnthp_cval_el2", now);
+            write!("cnthp_ctl_el2", ENABLE);
+        } else {
+            self.arm();
+        }
     }
 
     /// Before a request, or before it is resumed.
@@ -87,6 +122,17 @@ impl Storm {
         if self.next > self.delays.last {
             self.next = self.delays.first + self.next % self.delays.step;
         }
+    }
+
+    /// Has this CPU sleep for so many ticks.
+    pub fn sleep(&mut self, ticks: u64) {
+        let now = read!("cntpct_el0");
+        write!("cnthp_cval_el2", now.wrapping_add(ticks));
+        write!("cnthp_ctl_el2", ENABLE);
+        while read!("cnthp_ctl_el2") & TIME_HAS_COME == 0 {
+            aarch64_cpu::asm::wfi();
+        }
+        write!("cnthp_ctl_el2", 0_u64);
     }
 
     /// After a request was answered.
@@ -107,6 +153,9 @@ impl Storm {
         }
         write!("s3_0_c12_c12_1", interrupt);
         self.preempted += 1;
+        self.in_this += 1;
+        self.requests_preempted += u32::from(self.in_this == 1);
+        self.requests_preempted_again += u32::from(self.in_this == 2);
         self.left = self.left.saturating_sub(1);
         true
     }

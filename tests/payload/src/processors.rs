@@ -127,6 +127,33 @@ fn run_at<F: FnOnce() -> R, R>(processor: usize, place: &mut (Option<F>, Option<
     wait_for(processor);
 }
 
+/// Switches a CPU on for one piece of work, behind which it goes off by itself, so that it does nothing else. `rest` is what this
+/// CPU does again and again meanwhile.
+pub fn visit<R>(processor: usize, work: impl FnOnce() -> R, mut rest: impl FnMut()) -> Outcome<R> {
+    extern "C" fn run<F: FnOnce() -> R, R>(place: u64) {
+        // SAFETY: `visit` waits until this CPU is off, and meanwhile this CPU alone uses what it points to.
+        let place = unsafe { &mut *(place as *mut (Option<F>, Option<R>)) };
+        place.1 = place.0.take().map(|work| work());
+        let result = psci(CPU_OFF, &[]);
+        panic!("CPU_OFF comes back with {result}");
+    }
+    fn give_to<F: FnOnce() -> R, R>(processor: usize, place: &mut (Option<F>, Option<R>)) {
+        give(processor, run::<F, R>, core::ptr::from_mut(place) as u64);
+    }
+    let mut place = (Some(work), None);
+    give_to(processor, &mut place);
+    let argument = processor as u64;
+    expect_eq!(psci(CPU_ON, &[argument, entry(), argument]), 0, "the result of CPU_ON");
+    let off = machine::wait_until(WITHIN, || {
+        rest();
+        state(processor) == OFF
+    });
+    // What it works on is this function's.
+    assert!(off, "CPU {processor} does not go off");
+    DESKS[processor].work.store(0, Ordering::Release);
+    place.1.ok_or_else(|| failure!("CPU {processor} has done nothing"))
+}
+
 /// One request again and again, and what became of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asker {

@@ -55,7 +55,7 @@ impl Smc {
     fn request(&mut self, function: u32, registers: &Registers) -> Registers {
         let [_, arguments @ ..] = *registers;
         if let Some(storm) = &mut self.storm {
-            storm.arm();
+            if FuncId::try_from(function) == Ok(FuncId::Run32) { storm.arm() } else { storm.begin() }
         }
         let before = machine::ticks();
         let answer = smccc::smc64(function, arguments);

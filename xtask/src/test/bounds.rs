@@ -1,6 +1,7 @@
 //! The longest that anybody waits: each single request of the payload's `bounds` cases, in executed instructions, beside the bare
 //! cost of one slice and of one signature check in the same run. And a control without the limit, which must not pass.
 mod images;
+mod waits;
 
 use super::Suite;
 use super::emulated::{key, run_images, vectors_directory};
@@ -10,7 +11,7 @@ use crate::manifest::Key;
 use crate::parameters::Parameters;
 use crate::report::mark;
 use anyhow::{Context, Result, bail};
-use remoteproc_image::write::{EncryptionKey, OwnedPublicKey, P256Key, RsaKey};
+use remoteproc_image::write::{Container, EncryptionKey, Order, OwnedPublicKey, P256Key, RsaKey};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -67,8 +68,13 @@ impl Figures {
 
     /// The larger of one slice (copied and hashed) and one signature check.
     fn larger(&self) -> Result<u64> {
-        let slice = self.floor("copying")? + self.floor("hashing")?;
+        let slice = self.slice()?;
         Ok(slice.max(self.floor("RSA-4096")?).max(self.floor("P-256")?))
+    }
+
+    /// One slice: copied and hashed.
+    fn slice(&self) -> Result<u64> {
+        Ok(self.floor("copying")? + self.floor("hashing")?)
     }
 
     fn longest(&self) -> Result<&Call> {
@@ -144,7 +150,7 @@ struct Files {
 }
 
 impl Files {
-    fn make(suite: &Suite) -> Result<Self> {
+    fn make(suite: &Suite, m4: &[u8]) -> Result<Self> {
         let vectors = vectors_directory(suite);
         let private = |name: &str| {
             let path = vectors.join("keys").join(name);
@@ -174,6 +180,7 @@ impl Files {
             ("heavy-p256", images::heavy(&p256)?),
             ("encrypted-p256", images::large_encrypted(&p256, cipher)?),
             ("tangled", images::tangled(&p256)?),
+            ("small", Container::new(Order::Mainline).image(m4).sign(&p256)?),
             ("rsa-key", modulus.clone()),
             ("p256-key", point.to_vec()),
         ] {
@@ -184,9 +191,9 @@ impl Files {
         Ok(Self { files, keys: vec![other, other_curve, own, curve] })
     }
 
-    fn parameters(&self, cases: &[&str]) -> Result<Parameters> {
+    fn parameters(&self, theme: &str, cases: &[&str]) -> Result<Parameters> {
         let mut parameters = Parameters::new("test");
-        parameters.set("theme", "bounds")?;
+        parameters.set("theme", theme)?;
         for case in cases {
             parameters.set("test", case)?;
         }
@@ -199,12 +206,12 @@ impl Files {
 
 /// Measures the partition, then the one without the limit.
 pub fn run(suite: &mut Suite) -> Result<()> {
-    let files = Files::make(suite)?;
     let mut images = suite.images()?;
+    let files = Files::make(suite, &images.remote_firmware_m4)?;
 
     let part = suite.part.clone();
     let wanted: Vec<&str> = part.iter().flat_map(|part| ["bounds::floors", part.as_str()]).collect();
-    let parameters = files.parameters(&wanted)?;
+    let parameters = files.parameters("bounds", &wanted)?;
     let counted = Clock::Instructions;
     let (outcome, facts) = run_images(suite, "bounds", 0, &files.keys, "", &parameters, (&images, counted))?;
     let figures = Figures::parse(&facts)?;
@@ -219,8 +226,10 @@ pub fn run(suite: &mut Suite) -> Result<()> {
             .failed("no request takes longer than the larger of one slice and one signature check", &reason);
     }
 
+    let waits = waits::run(suite, &files, &images, &figures)?;
+
     images.partition = firmware::build_test_partition(&suite.workspace, &suite.toolchain, UNBOUNDED)?;
-    let parameters = files.parameters(&["bounds::floors", "bounds::life_rsa"])?;
+    let parameters = files.parameters("bounds", &["bounds::floors", "bounds::life_rsa"])?;
     let title = "bounds, control without the limit";
     let (control_outcome, facts) =
         run_images(suite, title, 0, &files.keys, "", &parameters, (&images, counted))?;
@@ -233,7 +242,10 @@ pub fn run(suite: &mut Suite) -> Result<()> {
         suite.tally.failed("without the limit, the same test fails", "it does not exceed the limit by far");
     }
     if suite.json {
-        println!("{:#}", json!({"bounds": figures.to_json()?, "without_limit": control.to_json()?}));
+        println!(
+            "{:#}",
+            json!({"bounds": figures.to_json()?, "waits": waits, "without_limit": control.to_json()?})
+        );
     }
     let seconds = (outcome.elapsed + control_outcome.elapsed).as_secs_f64();
     println!("      bounds: {seconds:.1} s");

@@ -22,9 +22,9 @@ pub const PROPERTIES: &str = "idle-claim-ms = <1000>; one-call-endpoints = <1>; 
 /// How the lines begin that tell how far something is that is done very often.
 const ENDURANCE: &str = "soak ";
 
-/// How the lines begin that tell what the fuzzer has seen, what a large load took, what was told, and what a load met
-/// whose image changed meanwhile.
-const FACTS: [&str; 4] = ["fuzz ", "load of ", "events of ", "flips: "];
+/// How the lines begin that tell what the fuzzer has seen, what a large load took, what was told, what a load met whose image changed
+/// meanwhile, and which requests were preempted.
+const FACTS: [&str; 5] = ["fuzz ", "load of ", "events of ", "flips: ", "preemptions of "];
 
 /// A good container, and another one, each with the key that signed it.
 pub const SAMPLE: (&str, &str) = ("04-rsa2048-platTLV-keyinfo.sig", "rsa2048");

@@ -46,7 +46,11 @@ const GROUPS: [Group; 18] = [
     ),
     ("vectors", "signed containers are judged as listed, in the emulator", emulated::vectors),
     ("trust", "revoked keys, keys known by hash, and the security counter, in the emulator", trust::run_all),
-    ("bounds", "no request takes longer than one slice or one signature check, in instructions", bounds::run),
+    (
+        "bounds",
+        "no request takes longer than one slice or one signature check, and no client waits longer, in instructions",
+        bounds::run,
+    ),
     ("faults", "a partition that fails answers TARGET_DEAD and holds what it was loading", faults::run),
     (
         "hostile",

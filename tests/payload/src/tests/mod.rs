@@ -29,6 +29,7 @@ mod soak;
 mod status;
 mod stop;
 mod vectors;
+mod waits;
 
 use crate::context::Context;
 use crate::framework::{self, Case};
@@ -70,6 +71,7 @@ const SPECIAL: &[(&str, &[Case])] = &[
     ("faults", faults::CASES),
     ("hostile", hostile::CONTROL),
     ("soak", soak::CASES),
+    ("waits", waits::CASES),
 ];
 
 /// Runs what the parameters choose and prints the end line.

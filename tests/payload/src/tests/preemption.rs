@@ -1,6 +1,6 @@
 //! Interrupts of the normal world while the partition serves a request: with the default manifest they wait, and where they
 //! preempt it, it goes on as if nothing had happened.
-use super::flips::metadata_length;
+use super::flips::{PROGRAM_HEADER, PT_LOAD, headers, metadata_length, word};
 use crate::context::Context;
 use crate::framework::{Failure, Outcome, Text};
 use crate::interrupts::{Delays, Storm};
@@ -18,6 +18,7 @@ use remoteproc_shim::{Error, LoadError, TableLocation};
 crate::cases! { "preemption":
     interrupts_wait_by_default
     load_start_stop_release
+    every_request_of_a_large_life
     all_of_the_retrieve
     all_of_the_signature_check
     refused_images_stay_refused
@@ -157,6 +158,121 @@ fn load_start_stop_release(context: &mut Context) -> Outcome {
     nothing_to_resume(context)?;
     context.expect_counts(0, 0)?;
     context.expect_clear()
+}
+
+/// Delays with which each request is preempted, once at its beginning and again while it goes on.
+const EVERYWHERE: Delays = Delays { first: 200, step: 2_311, last: 60_000 };
+
+/// Does something, each request of which has to be preempted and resumed. Prints what that were.
+fn all_preempted(
+    context: &mut Context,
+    what: &str,
+    work: impl FnOnce(&mut Context) -> Outcome,
+) -> Outcome<(u64, u32)> {
+    let before = (machine::preemptions(), context.client.tee().transport().direct_requests());
+    context.client.tee().transport().storm = Some(Storm::preempt_each(EVERYWHERE));
+    work(context)?;
+    let storm =
+        context.client.tee().transport().storm.take().ok_or_else(|| failure!("there are no interrupts"))?;
+    let requests = context.client.tee().transport().direct_requests() - before.1;
+    let (preempted, again, all) = (storm.requests_preempted, storm.requests_preempted_again, storm.preempted);
+    say!(
+        "info preemptions of {what}: {requests} requests, {preempted} preempted, {again} more than once, {all} in all"
+    );
+    expect_eq!(u64::from(preempted), requests, "requests that were preempted");
+    expect_eq!(since(before.0).all, u64::from(all), "preemptions that the SPMC has counted");
+    Ok((requests, again))
+}
+
+/// 10 MiB: each request of LOAD_FW, of START_FW and of RELEASE_FW is preempted and resumed. What is loaded is right byte for byte.
+fn every_request_of_a_large_life(context: &mut Context) -> Outcome {
+    /// Most bytes that one request copies or hashes, and clears.
+    const SLICE: u64 = 128 << 10;
+    const CLEARED: u64 = 1 << 20;
+    /// Bytes that are loaded, and of these private ones, which START_FW hashes again.
+    const LOADED: u64 = 10 << 20;
+    const PRIVATE: u64 = 9 << 20;
+    preempting(context)?;
+    let large = context.large()?;
+    let (requests, again) = all_preempted(context, "LOAD_FW", |context| {
+        context.load(large).map_err(|error| failure!("load: {error}"))
+    })?;
+    expect!(requests >= LOADED / SLICE, "LOAD_FW took only {requests} requests");
+    // The others were over too soon, or the interrupt came too late.
+    expect!(
+        u64::from(again) >= LOADED / SLICE / 2,
+        "only {again} of {requests} were preempted in the middle"
+    );
+    is_loaded(large)?;
+    let table = context.client.resource_table().map_err(|error| failure!("table: {error}"))?;
+    let location = table.ok_or_else(|| failure!("no resource table"))?;
+    let processor = context.client.processor();
+    let heartbeat = observe::copy_table(processor, location);
+    let heartbeat = heartbeat.and_then(|table| observe::signs(processor, &table).heartbeat);
+    let heartbeat = heartbeat.ok_or_else(|| failure!("the resource table names no heartbeat"))?;
+    let (requests, again) = all_preempted(context, "START_FW", |context| {
+        context.client.start().map_err(|error| failure!("start: {error}"))
+    })?;
+    expect!(requests >= PRIVATE / SLICE, "START_FW took only {requests} requests");
+    // Some only ask whether the core runs yet.
+    expect!(
+        u64::from(again) >= PRIVATE / SLICE / 2,
+        "only {again} of {requests} were preempted in the middle"
+    );
+    let first = observe::wait_for_move(heartbeat, 0).ok_or_else(|| failure!("no heartbeat"))?;
+    observe::wait_for_move(heartbeat, first).ok_or_else(|| failure!("the heartbeat stays {first}"))?;
+    all_preempted(context, "STOP_FW", |context| {
+        context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"))
+    })?;
+    observe::stands(heartbeat).map_err(|moved| failure!("the heartbeat moves after stop: {moved:?}"))?;
+    let (requests, _) = all_preempted(context, "RELEASE_FW", |context| {
+        context.client.release().map_err(|error| failure!("release: {error}"))
+    })?;
+    let memory = memory::REGIONS.end - memory::REGIONS.start;
+    expect!(requests >= memory / CLEARED, "RELEASE_FW took only {requests} requests");
+    nothing_to_resume(context)?;
+    context.expect_counts(0, 0)?;
+    context.expect_clear()
+}
+
+/// Each byte of the file's segments is where it belongs, what the file does not hold of a segment is zero, and so is all around.
+fn is_loaded(file: File) -> Outcome {
+    let elf = metadata_length(file)?;
+    let (offset, count) = headers(file)?;
+    let mut loaded = heapless::Vec::<(u64, u64), 32>::new();
+    for header in (0..count).map(|index| offset + index * PROGRAM_HEADER) {
+        let field = |place: u64| u64::from(word(file, header + place));
+        if word(file, header) != PT_LOAD {
+            continue;
+        }
+        let (start, address, size, room) = (elf + field(4), field(12), field(16), field(20));
+        let (mut expected, mut there) = ([0; 4096], [0; 4096]);
+        for done in (0..room).step_by(4096) {
+            let length = (room - done).min(4096) as usize;
+            let of_file = size.saturating_sub(done).min(length as u64) as usize;
+            expected.fill(0);
+            memory::read(file.address + start + done, &mut expected[..of_file]);
+            memory::read(address + done, &mut there[..length]);
+            let wrong = (0..length).find(|&index| expected[index] != there[index]);
+            expect!(
+                wrong.is_none(),
+                "the byte at {:#x} is wrong",
+                address + done + wrong.unwrap_or(0) as u64
+            );
+        }
+        loaded.push((address, address + room)).map_err(|_| failure!("too many segments"))?;
+    }
+    expect!(!loaded.is_empty(), "the file has no segment");
+    loaded.sort_unstable();
+    let mut next = memory::REGIONS.start;
+    for (start, end) in loaded.into_iter().chain([(memory::REGIONS.end, 0)]) {
+        let (from, to) = (next.next_multiple_of(8), start & !7);
+        if from < to {
+            expect_eq!(memory::first_other(from..to, 0), None, "what is not zero between the segments");
+        }
+        next = end;
+    }
+    Ok(())
 }
 
 /// Preemptions since then.

@@ -231,9 +231,9 @@ fn table_is_reported_at_its_physical_address(context: &mut Context) -> Outcome {
     let file = context.firmware_m4()?;
     context.load(file).map_err(|error| failure!("{}: {error}", file.name))?;
     let location = context.client.resource_table().map_err(|error| failure!("{error}"))?;
-    let expected = TableLocation { address: 0x80e0_0000, size: 156 };
+    let expected = TableLocation { address: 0x80e0_0000, size: 160 };
     expect_eq!(location, Some(expected), "where the resource table is");
-    let mut table = [0; 156];
+    let mut table = [0; 160];
     memory::read(expected.address, &mut table);
     let word = |index: usize| {
         table.chunks_exact(4).nth(index).and_then(|word| word.try_into().ok()).map(u32::from_le_bytes)

@@ -48,6 +48,9 @@ fn ask(context: &mut Context, command: u64, argument: u64) -> Outcome<[u64; 4]> 
     Ok(answer.values)
 }
 
+/// GET_STATUS: the memory of a plain image that was stopped may be read for a dump.
+const READABLE: u64 = 1 << 33;
+
 /// Asks in the name of everybody, the owner last: this state, this owner, this fault.
 fn expect_status(context: &mut Context, state: u64, owner: u64, fault: u64) -> Outcome {
     let own = context.client.tee().own_id();
@@ -62,7 +65,7 @@ fn expect_status(context: &mut Context, state: u64, owner: u64, fault: u64) -> O
         let [id, described, capabilities, regions] = ask(context, GET_PROCESSOR, 0)?;
         expect_eq!((id, described), (0, state & 0xFF), "id and state of the processor");
         // It has a boot address of its own, and neither isolation nor secure boot.
-        expect_eq!((capabilities, regions), (1 << 2, 5), "capabilities and number of regions");
+        expect_eq!((capabilities, regions), (1 << 2 | 1 << 3, 5), "capabilities and number of regions");
     }
     Ok(())
 }
@@ -108,7 +111,7 @@ fn processors(context: &mut Context) -> Outcome {
         context.expect_refusal(answer, Refusal::FlagsUnknown)?;
     }
     // The second: its id, its state, a boot address of its own, two regions.
-    expect_eq!(ask(context, GET_PROCESSOR, 1)?, [1, OFFLINE, 1 << 2, 2], "the second processor");
+    expect_eq!(ask(context, GET_PROCESSOR, 1)?, [1, OFFLINE, 1 << 2 | 1 << 3, 2], "the second processor");
     expect_eq!(ask(context, GET_STATUS, 1)?, [OFFLINE, 0, 0, 0], "the second processor's status");
     expect_status(context, OFFLINE, 0, 0)
 }
@@ -131,7 +134,7 @@ fn states_from_load_to_release(context: &mut Context) -> Outcome {
     context.client.start().map_err(|error| failure!("start: {error}"))?;
     expect_status(context, RUNNING, owner, 0)?;
     context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"))?;
-    expect_status(context, STOPPED, owner, 0)?;
+    expect_status(context, STOPPED, owner | READABLE, 0)?;
     context.client.release().map_err(|error| failure!("release: {error}"))?;
     expect_status(context, OFFLINE, 0, 0)?;
     context.reclaim(handle)
@@ -175,7 +178,7 @@ fn a_crash_is_told(context: &mut Context) -> Outcome {
     expect!(crashed, "GET_STATUS never tells of the crash");
     expect_status(context, CRASHED, owner, LOCKUP)?;
     context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"))?;
-    expect_status(context, STOPPED, owner, 0)
+    expect_status(context, STOPPED, owner | READABLE, 0)
 }
 
 /// Neither a load nor anybody's last refusal.

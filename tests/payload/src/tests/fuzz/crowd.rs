@@ -58,7 +58,8 @@ impl Fuzzer<'_> {
         let message = Message::load(&mut self.random, part.endpoint, part);
         self.send(message)?;
         self.context.client.tee().speak_for(HYPERVISOR);
-        self.context.expect_counts(0, 0)
+        let held = self.buffers.held();
+        self.context.expect_counts(0, held)
     }
 
     /// One LOAD_FW of the image of `owner`.

@@ -1,10 +1,9 @@
 //! Direct messages, random ones and valid ones with a mistake.
+use super::buffers::{Buffers, Made, OWNERS};
 use super::pool::{Item, ONE_CALLER, Pool};
 use super::random::Random;
 use crate::context::HYPERVISOR;
-use remoteproc_abi::SERVICE_UUID;
 use remoteproc_abi::door_d::{FLAG_LENT, FLAG_ONE_CALL};
-use remoteproc_abi::ts_rpc;
 
 /// DIRECT_REQ, 32 bit: door T.
 pub const REQUEST_32: u32 = 0x8400_006F;
@@ -23,6 +22,7 @@ pub const STOP: u64 = 3;
 const LOAD: u64 = 1;
 pub const RELEASE: u64 = 6;
 const GET_LAST_ERROR: u64 = 0x13;
+const GET_MEASUREMENTS: u64 = 0x14;
 const BIND_EVENTS: u64 = 0x15;
 
 /// What the fuzzer believes of the processor, from the answers.
@@ -47,6 +47,8 @@ pub struct Message {
     pub function: u32,
     /// x2 to x17.
     pub registers: [u64; 16],
+    /// What is carried out by door T, if it was made as a command and not changed.
+    pub opcode: Option<u16>,
 }
 
 impl Message {
@@ -56,7 +58,7 @@ impl Message {
         for (register, value) in registers.iter_mut().zip(front.iter().chain(&payload)) {
             *register = *value;
         }
-        Self { sender: HYPERVISOR, function, registers }
+        Self { sender: HYPERVISOR, function, registers, opcode: None }
     }
 
     /// A command to door D, of either family.
@@ -139,9 +141,14 @@ pub fn random(random: &mut Random) -> Message {
 const UNLISTED: u16 = 3;
 
 /// A valid message, in most cases with one register changed.
-pub fn mutated(random: &mut Random, pool: &Pool, state: State, sender: u16) -> Message {
-    if random.once_in(6) {
-        return mutated_rpc(random);
+pub fn mutated(
+    random: &mut Random,
+    (pool, buffers): (&Pool, &Buffers),
+    state: State,
+    sender: u16,
+) -> Message {
+    if random.once_in(4) {
+        return mutated_rpc(random, buffers);
     }
     let command = match state {
         // These tell something here that they do not tell elsewhere.
@@ -172,6 +179,15 @@ pub fn mutated(random: &mut Random, pool: &Pool, state: State, sender: u16) -> M
             _ => item.length,
         };
         payload[4] = if random.once_in(12) { random.register() } else { 0 };
+        // An image that is linked for processor 0.
+        if random.once_in(24) {
+            payload[1] = 1;
+        }
+    }
+    if command == GET_MEASUREMENTS && random.once_in(2) {
+        // A load that is not kept, or not yet.
+        payload[1] = 3;
+        payload[2] = random.below(1 << 32) + (1 << 32);
     }
     if command == BIND_EVENTS {
         // Half of them are no notification's id.
@@ -189,19 +205,15 @@ pub fn mutated(random: &mut Random, pool: &Pool, state: State, sender: u16) -> M
     message
 }
 
-/// A valid message to door T, in most cases with one register changed.
-fn mutated_rpc(random: &mut Random) -> Message {
-    let request = match random.below(5) {
-        0 => ts_rpc::Request::GetVersion,
-        1 => ts_rpc::Request::ServiceInfo { service: SERVICE_UUID },
-        2 => ts_rpc::Request::RetrieveMemory { handle: random.next(), tag: 0 },
-        3 => ts_rpc::Request::RelinquishMemory { handle: random.next() },
-        _ => ts_rpc::Request::Call { interface: 0, opcode: 1, handle: None, length: 64, client: 0 },
-    };
-    let mut message = Message::new(REQUEST_32, &[0], request.encode().map(u64::from));
+/// A valid message to door T by one of those who have a buffer, in many cases with one register changed.
+fn mutated_rpc(random: &mut Random, buffers: &Buffers) -> Message {
+    let sender = random.pick(&OWNERS);
+    let Made { registers, opcode } = buffers.call(random, sender);
+    let mut message = Message { sender, opcode, ..Message::new(REQUEST_32, &[0], registers.map(u64::from)) };
     if random.once_in(2) {
         let index = 1 + random.below(5) as usize;
         message.registers[index] = change(random, message.registers[index]);
+        message.opcode = None;
     }
     message
 }

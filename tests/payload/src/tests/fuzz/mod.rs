@@ -3,18 +3,21 @@
 //! `random=`, `mutated=`, `calls=` and `enough=` of the parameters say how many. The seed is `seed=`, or a fixed one; it is printed. So
 //! are the numbers of messages of each family, of each command and of each refusal that a client can provoke with messages alone: each
 //! has to be seen often enough to count.
+mod buffers;
 mod counts;
 mod crowd;
 mod door_t;
+mod framework;
 mod messages;
 mod pool;
 pub mod random;
 
 use crate::context::{Context, HYPERVISOR};
 use crate::framework::{Failure, Outcome, Text};
-use crate::machine::Strictness;
+use crate::machine::{self, Strictness};
 use crate::parameters::number;
-use crate::{expect, expect_eq, failure, say};
+use crate::{expect, expect_eq, failure, memory, say};
+use buffers::Buffers;
 use counts::Counts;
 use door_t::calls_with_buffers;
 use messages::{Message, State};
@@ -32,7 +35,7 @@ crate::cases! { "fuzz":
 /// Random messages without a parameter.
 const RANDOM: u32 = 10_000;
 /// Valid messages with mistakes without a parameter.
-const MUTATED: u32 = 18_000;
+const MUTATED: u32 = 20_000;
 /// How often each command and each refusal has to be seen without a parameter.
 const ENOUGH: u32 = 20;
 /// Messages between two lines about how far it is.
@@ -51,6 +54,13 @@ const PROCESSOR: u64 = 0;
 const ENDPOINTS: [u16; 4] = [HYPERVISOR, 1, 2, 3];
 /// Once in so many messages while nothing is loaded, several clients load at once.
 const CROWDS: u64 = 80;
+/// Once in so many messages it is one of the framework.
+const FRAMEWORK: u64 = 24;
+/// No single answer takes so long, ms: much longer than a slice takes in an emulator on a busy host, but no client would wait longer. A
+/// load in one call is an exception that the manifest makes; the images here are small.
+const STALLED: u64 = 2_000;
+/// Where the buffers of the mix lie: free RAM, behind the pool's.
+const BUFFERS: u64 = memory::SCRATCH.end - 0x20_0000;
 /// Of this many loads of the hypervisor, one is left as it is after its first request; the others are gone on with to their end.
 const LEFT: u64 = 4;
 /// Most requests that one load takes.
@@ -69,6 +79,10 @@ struct Fuzzer<'a> {
     in_crowd: bool,
     /// Whose the processor is, if it is anybody's.
     owner: u16,
+    /// Buffers of door T.
+    buffers: Buffers,
+    /// The longest that a single answer took, ticks.
+    longest: u64,
 }
 
 /// The seed of a case, which it tells.
@@ -95,7 +109,9 @@ fn messages_of_all_families(context: &mut Context) -> Outcome {
         let why = "the pool of handles needs shares that only the test bench's SPMC takes";
         return Err(Failure::Skipped(Text::of(format_args!("{why}"))));
     }
+    counts::check_lists()?;
     let pool = Pool::new(context)?;
+    let buffers = Buffers::share(context, BUFFERS)?;
     let mut fuzzer = Fuzzer {
         context,
         random: Random::new(seed),
@@ -105,17 +121,21 @@ fn messages_of_all_families(context: &mut Context) -> Outcome {
         patience: 0,
         in_crowd: false,
         owner: HYPERVISOR,
+        buffers,
+        longest: 0,
     };
     let outcome = fuzzer.run(&pool, messages, mutated);
-    let Fuzzer { counts, owner, .. } = fuzzer;
+    let Fuzzer { counts, owner, mut buffers, longest, .. } = fuzzer;
     counts.print();
+    tell_longest("message", longest);
     context.client.tee().speak_for(owner);
     let stopped = context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"));
     let released = context.client.release().map_err(|error| failure!("release: {error}"));
     // Whatever went wrong: what was shared is taken back.
     context.client.tee().speak_for(HYPERVISOR);
     let reclaimed = pool.reclaim(context);
-    outcome.and(stopped).and(released).and(reclaimed)?;
+    let given_back = buffers.reclaim(context);
+    outcome.and(stopped).and(released).and(reclaimed).and(given_back)?;
     expect!(
         counts.answers() >= messages.saturating_add(mutated),
         "there were only {} answers",
@@ -124,11 +144,38 @@ fn messages_of_all_families(context: &mut Context) -> Outcome {
     counts.check(enough)
 }
 
+/// Prints the longest time of a single answer.
+fn tell_longest(what: &str, ticks: u64) {
+    let microseconds = ticks.saturating_mul(1000) / (machine::frequency() / 1000).max(1);
+    say!("info fuzz longest answer to a {what}: {microseconds} microseconds, limit {STALLED} ms");
+}
+
+/// Checks that a single answer did not take so long that its client would call that a stall.
+fn is_no_stall(ticks: u64, what: impl core::fmt::Debug) -> Outcome {
+    let milliseconds = ticks / (machine::frequency() / 1000).max(1);
+    expect!(milliseconds < STALLED, "{what:x?} is answered after {milliseconds} ms");
+    Ok(())
+}
+
 impl Fuzzer<'_> {
+    /// Makes a call whose answer may not take long.
+    fn ask(&mut self, function: u32, arguments: &[u64]) -> Outcome<Registers> {
+        let begun = machine::ticks();
+        let answer = self.context.call(function, arguments);
+        let took = machine::ticks().wrapping_sub(begun);
+        self.longest = self.longest.max(took);
+        is_no_stall(took, (function, arguments))?;
+        Ok(answer)
+    }
+
     fn run(&mut self, pool: &Pool, random: u32, mutated: u32) -> Outcome {
         for index in 0..random {
             if index > 0 && index % REPORT == 0 {
                 say!("info soak messages: {index} random");
+            }
+            if self.random.once_in(FRAMEWORK) {
+                self.framework()?;
+                continue;
             }
             let mut message = messages::random(&mut self.random);
             message.sender = self.sender();
@@ -140,8 +187,12 @@ impl Fuzzer<'_> {
                 self.crowd(pool)?;
                 continue;
             }
+            if self.random.once_in(FRAMEWORK) {
+                self.framework()?;
+                continue;
+            }
             let sender = self.sender();
-            let message = messages::mutated(&mut self.random, pool, self.state, sender);
+            let message = messages::mutated(&mut self.random, (pool, &self.buffers), self.state, sender);
             self.send(message)?;
         }
         Ok(())
@@ -183,7 +234,7 @@ impl Fuzzer<'_> {
                 released.map_err(|error| failure!("release: {error}"))?;
                 return Ok(result);
             }
-            let answer = self.context.call(message.function, arguments);
+            let answer = self.ask(message.function, arguments)?;
             expect_eq!(answer[0] as u32, message.function + 1, "the answer's function");
             result = result_of(message, &answer);
             let now = answer[if message.function == messages::REQUEST_2 { 5 } else { 4 }];
@@ -204,10 +255,10 @@ impl Fuzzer<'_> {
         tee.speak_for(message.sender);
         arguments[0] = u64::from(message.sender) << 16 | u64::from(tee.service().partition);
         arguments[1..].copy_from_slice(&message.registers);
-        let mut answer = self.context.call(message.function, &arguments);
+        let mut answer = self.ask(message.function, &arguments)?;
         // An interrupt in between is no answer: the partition goes on.
         while matches!(answer[0] as u32, 0x8400_0062 | 0x8400_006C) {
-            answer = self.context.call(0x8400_006D, &[answer[1]]);
+            answer = self.ask(0x8400_006D, &[answer[1]])?;
         }
         let (control, command) = (message.control(), message.command());
         let function = answer[0] as u32;
@@ -231,10 +282,11 @@ impl Fuzzer<'_> {
         match (control, command) {
             (Some(control), _) => {
                 expect_eq!(answer[3], u64::from(control), "the control register of the answer");
-                self.counts.rpc(control);
+                self.counts.rpc(message.sender, control);
+                self.follow_door_t(&message, control, [answer[4], answer[5]])?;
             }
             (None, Some((command, processor))) => {
-                self.counts.command(message.function, command);
+                self.counts.command(message.sender, message.function, command);
                 self.follow(message.sender, command, processor, result)?;
             }
             // The second family at door T.
@@ -242,6 +294,21 @@ impl Fuzzer<'_> {
                 expect_eq!(result, u64::from(u32::from(TeeResult::NotSupported)), "the result");
                 self.counts.other_uuid();
             }
+        }
+        Ok(())
+    }
+
+    /// Follows the buffers, and counts the commands that door T has carried out.
+    fn follow_door_t(&mut self, message: &Message, control: u32, [status, result]: [u64; 2]) -> Outcome {
+        if status != 0 || control == 0xFF_0000 {
+            return Ok(());
+        }
+        let handle = [message.registers[2] as u32, message.registers[3] as u32];
+        self.buffers.succeeded(message.sender, control, handle);
+        if let Some(opcode) = message.opcode {
+            let result = u32::try_from(result).ok().and_then(|result| TeeResult::try_from(result).ok());
+            expect!(result.is_some(), "opcode {opcode:#x} has a result that is none");
+            self.counts.command_by_door_t(opcode);
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ const METADATA_ROOM: u32 = 16 << 10;
 const HEADER: u64 = 20;
 
 /// The handles.
-pub struct Pool(Vec<Item, 64>);
+pub struct Pool(Vec<Item, 80>);
 
 impl Pool {
     /// Makes them.
@@ -111,6 +111,21 @@ impl Pool {
             }
         }
         pool.share_damaged_sections(context, &mut copy, sample)?;
+        // A TLV that says it is longer than there is room; and in the place of the key, which nobody asks for here, the id of a key that
+        // nobody trusts, with the rest of the place behind it.
+        for _ in 0..COPIES {
+            let damaged = copy(sample);
+            memory::write(damaged.address + 24, &[0xFF; 4]);
+            pool.share(context, damaged)?;
+            let other = copy(sample);
+            let place = other.address + tlv(sample, KEY_INFORMATION)?;
+            let length = memory::read_word(place + 4).next_multiple_of(8);
+            memory::write(place, &KEY_ID.to_le_bytes());
+            memory::write(place + 4, &32_u32.to_le_bytes());
+            memory::write(place + 40, &0x1_FFFE_u32.to_le_bytes());
+            memory::write(place + 44, &(length - 40).to_le_bytes());
+            pool.share(context, other)?;
+        }
         // TLVs that take more room than there is, and lengths that add up.
         let mut large = copy(sample);
         let tlvs = memory::read_word(large.address + 8);
@@ -245,6 +260,22 @@ impl Pool {
         }
         context.speak_as(HYPERVISOR)
     }
+}
+
+/// The types of two TLVs.
+const KEY_INFORMATION: u32 = 0x11;
+const KEY_ID: u32 = 0x8004;
+
+/// The offset of a TLV in a container.
+fn tlv(file: File, kind: u32) -> Outcome<u64> {
+    let mut offset = HEADER;
+    while offset < signature(file) {
+        if memory::read_word(file.address + offset) == kind {
+            return Ok(offset);
+        }
+        offset += 8 + u64::from(memory::read_word(file.address + offset + 4)).next_multiple_of(8);
+    }
+    Err(failure!("{} has no TLV {kind:#x}", file.name))
 }
 
 /// The offset of the signature in a container: behind header and TLVs.

@@ -114,7 +114,9 @@ fn resource_table_says_where_everything_is(files: &Files) -> String {
     assert_eq!(words[19..26], [3, 7, 0, 0, 0, 0, 0x200], "device");
     assert_eq!(words[26..31], [0x80a0_4000, 4096, 16, 0, 0], "first virtqueue");
     assert_eq!(words[31..36], [0x80a0_8000, 4096, 16, 1, 0], "second virtqueue");
-    assert_eq!(words[36..], [128, 0x80a0_2000, 0x80a0_2004], "vendor entry");
+    assert_eq!(words[36..39], [128, 0x80a0_2000, 0x80a0_2004], "vendor entry");
+    // Segments are whole blocks of 16 bytes, so that they can be encrypted.
+    assert!(bytes.len().is_multiple_of(16) && words[39..].iter().all(|word| *word == 0), "{words:x?}");
     String::new()
 }
 
