@@ -64,7 +64,7 @@ const REACHABLE: [Refusal; 52] = [
 ];
 
 /// All the others, and why no message provokes them here. `refusal/tests/provoked.rs` names the tests that do.
-const ELSEWHERE: [(&str, &[Refusal]); 7] = [
+const ELSEWHERE: [(&str, &[Refusal]); 8] = [
     (
         "only door T has these: the case that calls with buffers counts them",
         &[Refusal::RequestLength, Refusal::ChunkOutside, Refusal::BufferHeld, Refusal::BuffersFull],
@@ -128,6 +128,20 @@ const ELSEWHERE: [(&str, &[Refusal]); 7] = [
     ),
     ("a cipher that is not compiled in, which it is here", &[Refusal::EncryptionUnsupported]),
     ("a defect of the program around the reader", &[Refusal::CallOutOfOrder]),
+    (
+        "only the signing tool gives them",
+        &[
+            Refusal::InputAlreadySigned,
+            Refusal::InputStaticLibrary,
+            Refusal::InputNotElf,
+            Refusal::InputOtherArchitecture,
+            Refusal::InputNotExecutable,
+            Refusal::InputCannotBeSigned,
+            Refusal::ResourceTableNotSignable,
+            Refusal::AttachedSignatureInvalid,
+            Refusal::NotToBeAttached,
+        ],
+    ),
     (
         "hardware that fails",
         &[
