@@ -239,8 +239,9 @@ fn panic_while_running(context: &mut Context) -> Outcome {
 fn panic_in_door_t(context: &mut Context) -> Outcome {
     fails_while_running(context, |context| {
         plan(context, PANIC, DOOR_T)?;
-        let answer = door_t(context, ts_rpc::Request::GetVersion.encode())?;
-        expect_eq!(answer, [0xFF_0000, INTERNAL, 0, 0, 0], "the answer to what failed");
+        // A call that takes the service.
+        let answer = door_t(context, ts_rpc::Request::RelinquishMemory { handle: 1 }.encode())?;
+        expect_eq!(answer, [0xFF_0002, INTERNAL, 0, 0, 0], "the answer to what failed");
         expect_dead(context)
     })
 }

@@ -129,7 +129,7 @@ const ELSEWHERE: [(&str, &[Refusal]); 8] = [
     ("a cipher that is not compiled in, which it is here", &[Refusal::EncryptionUnsupported]),
     ("a defect of the program around the reader", &[Refusal::CallOutOfOrder]),
     (
-        "only the signing tool gives them",
+        "the signing tool's inputs, which no partition sees",
         &[
             Refusal::InputAlreadySigned,
             Refusal::InputStaticLibrary,
