@@ -1,21 +1,20 @@
-//! From the signed TLVs and the target alone: which bytes go where, and how the processor boots. All rules about segments.
+//! From the signed TLVs and the target alone: which bytes go where, and how the processor boots.
 //!
 //! The file's own program headers have no say here. They only tell, later, which image an entry of the signed table belongs
 //! to, and must be the same bytes.
-use crate::container::{Tlv, first};
-use crate::format::{
-    self, BLOCK_SIZE, ELF_HEADER_SIZE, ENCRYPTED_ENTRY_SIZE, PF_X, PT_LOAD, ProgramHeader, TABLE_ENTRY_SIZE,
-    TableEntry,
-};
+mod segments;
+mod tlvs;
+
+use crate::format::{self, BLOCK_SIZE, ENCRYPTED_ENTRY_SIZE, ProgramHeader, TABLE_ENTRY_SIZE, TableEntry};
 use crate::metadata::Metadata;
-use crate::own::{self, OwnTlvs, SignedTable};
+use crate::own::SignedTable;
 use crate::rejection::Rejection;
-use crate::target::{Access, BootSecurity, Target};
+use crate::target::Target;
 use core::ops::Range;
 use heapless::Vec;
 use remoteproc_refusal::Refusal;
+use tlvs::{check_tlvs, is_encrypted, word};
 use zerocopy::FromBytes;
-use zerocopy::little_endian::U32;
 
 /// Most images in a container.
 pub const MAX_IMAGES: usize = 8;
@@ -149,214 +148,6 @@ impl Plan {
         self.plan_boot(boot_address, boot_security, target)
     }
 
-    /// NUM_IMG, IMGTYPE and IMGSIZE.
-    fn plan_images(&mut self, metadata: &Metadata) -> Result<(), Rejection> {
-        let tlvs = metadata.tlvs();
-        let count = present(first(&tlvs, format::TLV_IMAGE_COUNT), Refusal::ImageCountMissing)?;
-        let [images] = *count.value else {
-            return Err(Rejection::at(Refusal::ImageCountMalformed, count.offset));
-        };
-        let images = usize::from(images);
-        if images == 0 {
-            return Err(Rejection::at(Refusal::ImageCountMissing, count.value_offset()));
-        }
-        if images > MAX_IMAGES {
-            return Err(Rejection::at(Refusal::TooManyImages, count.value_offset()));
-        }
-        let types = present(first(&tlvs, format::TLV_IMAGE_TYPE), Refusal::ImageTypeMissing)?;
-        if types.value.len() != images {
-            return Err(Rejection::at(Refusal::ImageTypeMalformed, types.offset));
-        }
-        let known = [format::IMAGE_ELF, format::IMAGE_ENCRYPTED_ELF];
-        if types.value.iter().any(|kind| !known.contains(kind)) {
-            return Err(Rejection::at(Refusal::ImageTypeUnknown, types.value_offset()));
-        }
-        if types.value.iter().any(|kind| (*kind == format::IMAGE_ENCRYPTED_ELF) != self.encrypted) {
-            return Err(Rejection::at(Refusal::EncryptionMixed, types.value_offset()));
-        }
-        let sizes = present(first(&tlvs, format::TLV_IMAGE_SIZE), Refusal::ImageSizeMissing)?;
-        let malformed = Rejection::at(Refusal::ImageSizeMalformed, sizes.offset);
-        let words = <[U32]>::ref_from_bytes(sizes.value).map_err(|_| malformed)?;
-        if words.len() != images || words.iter().any(|size| size.get() & 7 != 0) {
-            return Err(malformed);
-        }
-        let sum = words.iter().fold(0u64, |sum, size| sum.saturating_add(size.get().into()));
-        if metadata.header().is_none_or(|header| u64::from(header.image_length) != sum) {
-            return Err(Rejection::at(Refusal::ImageSizesMismatch, sizes.value_offset()));
-        }
-        for size in words {
-            if u64::from(size.get()) < ELF_HEADER_SIZE as u64 {
-                return Err(Rejection::at(Refusal::ElfMalformed, sizes.value_offset()));
-            }
-            self.image_sizes.push(size.get()).map_err(|_| malformed)?;
-        }
-        Ok(())
-    }
-
-    /// Finds HASHTABLE or ENCTABLE and remembers where it is.
-    fn find_table(&mut self, metadata: &Metadata) -> Result<(), Rejection> {
-        let tlvs = metadata.tlvs();
-        let hashes = first(&tlvs, format::TLV_HASH_TABLE);
-        let encrypted = first(&tlvs, format::TLV_ENCRYPTION_TABLE);
-        let (own, other, missing, malformed) = if self.encrypted {
-            (encrypted, hashes, Refusal::EncryptionTableMissing, Refusal::EncryptionTableMalformed)
-        } else {
-            (hashes, encrypted, Refusal::HashTableMissing, Refusal::HashTableMalformed)
-        };
-        if let Some(other) = other {
-            return Err(Rejection::at(Refusal::EncryptionMixed, other.offset));
-        }
-        let table = present(own, missing)?;
-        let entry_size = self.entry_size();
-        if !table.value.len().is_multiple_of(entry_size) {
-            return Err(Rejection::at(malformed, table.offset));
-        }
-        let count = table.value.len().checked_div(entry_size).unwrap_or_default();
-        if count > MAX_PROGRAM_HEADERS {
-            return Err(Rejection::at(Refusal::TooManySegments, table.offset));
-        }
-        self.table_offset = table.value_offset();
-        self.table_count = count;
-        Ok(())
-    }
-
-    /// An ENCTABLE holds PT_LOAD entries of whole blocks, and zeros that count the other program headers.
-    fn check_encrypted(
-        &self,
-        metadata: &Metadata,
-        offset: u64,
-        header: &ProgramHeader,
-    ) -> Result<(), Refusal> {
-        let bytes = metadata.range(offset, offset.saturating_add(ENCRYPTED_ENTRY_SIZE as u64));
-        if header.kind.get() != PT_LOAD && bytes.iter().any(|byte| *byte != 0) {
-            return Err(Refusal::EncryptionTableMalformed);
-        }
-        if !header.file_size.get().is_multiple_of(BLOCK_SIZE as u32) {
-            return Err(Refusal::EncryptedSegmentSize);
-        }
-        Ok(())
-    }
-
-    /// The own TLVs, as far as they say whether and how the image may be loaded here.
-    fn plan_own(&mut self, metadata: &Metadata, target: &Target<'_>) -> Result<(), Rejection> {
-        let OwnTlvs { security_counter, target: wanted, resource_table, coredump, .. } = own::read(metadata)?;
-        let fits = wanted.is_none_or(|wanted| {
-            let board = wanted.board.is_empty() || wanted.board == target.board;
-            wanted.processor.is_none_or(|processor| processor == target.processor) && board
-        });
-        let tlvs = metadata.tlvs();
-        let reject = |refusal, kind| Rejection { refusal, offset: first(&tlvs, kind).map(|tlv| tlv.offset) };
-        if !fits {
-            return Err(reject(Refusal::TargetMismatch, format::TLV_TARGET));
-        }
-        self.security_counter = security_counter.unwrap_or(0);
-        if self.security_counter < target.security_counter {
-            return Err(reject(Refusal::CounterTooLow, format::TLV_SECURITY_COUNTER));
-        }
-        if self.security_counter > target.most_security_counter {
-            return Err(reject(Refusal::CounterTooHigh, format::TLV_SECURITY_COUNTER));
-        }
-        self.signed_table = resource_table;
-        self.coredump = !self.encrypted || coredump == Some(true);
-        Ok(())
-    }
-
-    /// One entry of the signed table: nothing if it loads nothing, else a segment that keeps all rules.
-    fn plan_segment(
-        &mut self,
-        header: &ProgramHeader,
-        index: usize,
-        target: &Target<'_>,
-    ) -> Result<(), Refusal> {
-        if header.kind.get() != PT_LOAD {
-            return Ok(());
-        }
-        let (file_size, memory_size) = (header.file_size.get(), header.memory_size.get());
-        if file_size > memory_size {
-            return Err(Refusal::SegmentSizes);
-        }
-        if memory_size == 0 {
-            return Ok(());
-        }
-        let device_address = header.physical_address.get();
-        // The last byte's address has to exist; one past it need not.
-        if device_address.checked_add(memory_size.saturating_sub(1)).is_none() {
-            return Err(Refusal::SegmentAddressOverflow);
-        }
-        let (physical_address, access) = target
-            .regions
-            .iter()
-            .find_map(|region| Some((region.translate(device_address, memory_size)?, region.access)))
-            .ok_or(Refusal::SegmentOutsideRegions)?;
-        if header.flags.get() & PF_X != 0 && access != Access::Private {
-            return Err(Refusal::ExecutableInShared);
-        }
-        let end = physical_address.saturating_add(memory_size.into());
-        let overlaps = |other: &Segment| {
-            let other_end = other.physical_address.saturating_add(other.memory_size.into());
-            physical_address < other_end && other.physical_address < end
-        };
-        if self.segments.iter().any(overlaps) {
-            return Err(Refusal::SegmentsOverlap);
-        }
-        let entry = u8::try_from(index).map_err(|_| Refusal::TooManySegments)?;
-        self.entries.push(entry).map_err(|_| Refusal::TooManySegments)?;
-        self.segments
-            .push(Segment {
-                image: 0,
-                container_offset: 0,
-                device_address,
-                physical_address,
-                file_size,
-                memory_size,
-                flags: header.flags.get(),
-            })
-            .map_err(|_| Refusal::TooManySegments)
-    }
-
-    /// The boot address, and what BOOTSEC means on this target.
-    fn plan_boot(
-        &mut self,
-        address: Option<(u32, u64)>,
-        security: Option<(u32, u64)>,
-        target: &Target<'_>,
-    ) -> Result<(), Rejection> {
-        self.asks_secure = security.is_some_and(|(value, _)| value != 0);
-        if self.asks_secure && target.boot_security == BootSecurity::Refused {
-            return Err(Rejection {
-                refusal: Refusal::BootSecurityUnsupported,
-                offset: security.map(|(_, offset)| offset),
-            });
-        }
-        if let Some((address, offset)) = address {
-            self.check_boot(address, target).map_err(|refusal| Rejection::at(refusal, offset))?;
-            self.boot_address = Some(address);
-        } else {
-            // The manifest's address is a guess for images that name none: if it does not fit this image, the image can be
-            // loaded all the same, and START has no address to go to.
-            self.boot_address =
-                target.default_boot_address.filter(|address| self.check_boot(*address, target).is_ok());
-        }
-        Ok(())
-    }
-
-    /// A boot address lies in what a segment loads from the file, in private memory, at a multiple of [`BOOT_ALIGNMENT`].
-    fn check_boot(&self, address: u32, target: &Target<'_>) -> Result<(), Refusal> {
-        let inside = |segment: &Segment| {
-            address.checked_sub(segment.device_address).is_some_and(|at| at < segment.file_size)
-        };
-        if !self.segments.iter().any(inside) {
-            return Err(Refusal::BootAddressOutside);
-        }
-        if address & BOOT_ALIGNMENT.saturating_sub(1) != 0 {
-            return Err(Refusal::BootAddressMisaligned);
-        }
-        if target.access(address) != Some(Access::Private) {
-            return Err(Refusal::BootAddressInShared);
-        }
-        Ok(())
-    }
-
     /// Says that these entries of the signed table belong to an image that starts at a container offset and has a size.
     pub fn assign(
         &mut self,
@@ -440,50 +231,4 @@ const fn entry_offset(table_offset: u64, entry_size: usize, index: usize) -> u64
 fn entry_at(metadata: &Metadata, offset: u64) -> Option<&TableEntry> {
     let bytes = metadata.range(offset, offset.saturating_add(TABLE_ENTRY_SIZE as u64));
     TableEntry::ref_from_bytes(bytes).ok()
-}
-
-/// What concerns the TLVs as a whole: their framing, the hash, and platform TLVs that nobody knows.
-fn check_tlvs(metadata: &Metadata, target: &Target<'_>) -> Result<(), Rejection> {
-    let tlvs = metadata.tlvs();
-    for tlv in tlvs.clone() {
-        let tlv = tlv?;
-        let known = matches!(tlv.kind, format::TLV_BOOT_ADDRESS | format::TLV_BOOT_SECURITY);
-        if target.strict_platform_tlvs && tlv.kind >= format::TLV_PLATFORM_FIRST && !known {
-            return Err(Rejection::at(Refusal::PlatformTlvUnknown, tlv.offset));
-        }
-    }
-    // The signer always writes HASHTYPE, OP-TEE never reads it; absent means the only hash there is.
-    if let Some(hash) = first(&tlvs, format::TLV_HASH_TYPE) {
-        match *hash.value {
-            [format::HASH_SHA256] => {}
-            [_] => return Err(Rejection::at(Refusal::HashTypeUnknown, hash.value_offset())),
-            _ => return Err(Rejection::at(Refusal::HashTypeMissing, hash.offset)),
-        }
-    }
-    Ok(())
-}
-
-/// Tells whether the image is encrypted, by a cipher that is known and with a key that the platform has.
-fn is_encrypted(metadata: &Metadata, target: &Target<'_>) -> Result<bool, Rejection> {
-    let Some(cipher) = first(&metadata.tlvs(), format::TLV_ENCRYPTION_TYPE) else { return Ok(false) };
-    if *cipher.value != [format::ENCRYPTION_AES_CBC] {
-        return Err(Rejection::at(Refusal::EncryptionTypeUnknown, cipher.offset));
-    }
-    if target.decryption_key.is_none() {
-        return Err(Rejection::at(Refusal::NoDecryptionKey, cipher.offset));
-    }
-    Ok(true)
-}
-
-/// A TLV that has to be there and not to be empty.
-fn present(tlv: Option<Tlv<'_>>, missing: Refusal) -> Result<Tlv<'_>, Rejection> {
-    let tlv = tlv.ok_or(Rejection::whole(missing))?;
-    if tlv.value.is_empty() { Err(Rejection::at(missing, tlv.offset)) } else { Ok(tlv) }
-}
-
-/// The value and value offset of a TLV that holds one 32-bit word, if there is such a TLV.
-fn word(metadata: &Metadata, kind: u32, malformed: Refusal) -> Result<Option<(u32, u64)>, Rejection> {
-    let Some(tlv) = first(&metadata.tlvs(), kind) else { return Ok(None) };
-    let value = U32::read_from_bytes(tlv.value).map_err(|_| Rejection::at(malformed, tlv.offset))?;
-    Ok(Some((value.get(), tlv.value_offset())))
 }

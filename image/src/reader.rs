@@ -10,8 +10,9 @@
 //! that does not fit its area is refused once the signature verified (before that it only ends the search for SIGNTYPE); an
 //! absent HASHTYPE means SHA-256; a resource table is optional.
 //!
-//! **The section headers are not signed**, unless the image has the TLV RESOURCE_TABLE, which outweighs them. Whoever passes the file on can hide the resource table, or name another piece of an
-//! authenticated, shared segment that is a valid table; they can change no byte that is loaded, nor where it is loaded.
+//! **The section headers are not signed**, unless the image has the TLV RESOURCE_TABLE, which outweighs them. Whoever passes the
+//! file on can hide the resource table, or name another piece of an authenticated, shared segment that is a valid table; they can
+//! change no byte that is loaded, nor where it is loaded.
 use crate::decryption::Decryption;
 use crate::elf::Elf;
 use crate::format::HEADER_SIZE;
