@@ -48,6 +48,7 @@ mod elf;
 mod elf_header;
 mod format;
 mod metadata;
+mod name_search;
 mod own;
 mod pieces;
 mod plan;

@@ -5,10 +5,10 @@
 use crate::format::{
     RESOURCE_TABLE_NAME, SECTION_HEADER_SIZE, SECTION_HEADER64_SIZE, SectionHeader, SectionHeader64,
 };
+use crate::name_search;
 use crate::pieces::{Record, overlap, wide};
 use core::ops::Range;
 use heapless::Vec;
-use memchr::memchr_iter;
 use remoteproc_refusal::Refusal;
 use zerocopy::FromBytes;
 
@@ -16,10 +16,6 @@ use zerocopy::FromBytes;
 pub const MAX_SECTIONS: usize = 256;
 /// Most places of an image where the resource table's name occurs.
 pub const MAX_NAMES: usize = 64;
-
-/// Index of a byte of the name that is rare elsewhere, and the byte: a search for the whole name costs 2 KiB of code.
-const MARK: usize = 9;
-const MARK_BYTE: u8 = RESOURCE_TABLE_NAME[MARK];
 
 /// A section header that could be the resource table's.
 #[derive(Clone, Copy)]
@@ -182,11 +178,7 @@ impl Sections {
                 self.matched = 0;
             }
         }
-        for at in memchr_iter(MARK_BYTE, rest) {
-            let Some(start) = at.checked_sub(MARK) else { continue };
-            if !rest.get(start..).is_some_and(|bytes| bytes.starts_with(RESOURCE_TABLE_NAME)) {
-                continue;
-            }
+        for start in name_search::places(rest) {
             let end = start.saturating_add(RESOURCE_TABLE_NAME.len());
             self.keep(next.saturating_add(u32::try_from(end).unwrap_or(u32::MAX)))?;
         }
