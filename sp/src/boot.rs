@@ -45,9 +45,9 @@ enum BootError {
     Manifest(manifest::ManifestError<'static>),
     #[error("the processors' memory can't be mapped: {0}")]
     Map(#[from] MapFailure),
-    #[error("the manifest lists too many reserved ranges to add the partition's own")]
+    #[error("the manifest lists too many reserved ranges")]
     TooManyReserved,
-    #[error("the generic timer has no frequency: the firmware has to set CNTFRQ_EL0")]
+    #[error("CNTFRQ_EL0 is 0: the firmware has to set it")]
     NoClock,
     #[error("boot was entered twice")]
     BootedTwice,
@@ -109,13 +109,14 @@ fn start(boot_information: u64) -> Result<(), BootError> {
     if let Some(doorbell) = doorbell {
         interrupts::start(doorbell, calls);
     }
-    mmu::publish();
     // An SPMC that has no other context to start need not know the call.
     if let Err(error) = ffa::register_contexts(contexts::entry())
         && !error.is(FfaError::NotSupported)
     {
         return Err(error.into());
     }
+    // Last: no other context starts before this one waits, and none serves if the boot fails.
+    mmu::publish();
     Ok(())
 }
 

@@ -35,6 +35,19 @@ partition_entry:
     msr     tpidr_el1, xzr
     isb
 
+    // What variables begin with.
+    adrp    x9, __data_load
+    add     x9, x9, :lo12:__data_load
+    adrp    x10, __data_start
+    add     x10, x10, :lo12:__data_start
+    adrp    x11, __image_end
+    add     x11, x11, :lo12:__image_end
+1:  cmp     x9, x11
+    b.hs    2f
+    ldr     x12, [x9], #8
+    str     x12, [x10], #8
+    b       1b
+2:
     // Relocate: add the load address to each word that the table names (ELF, SHT_RELR). An even entry is the address of a word;
     // an odd one is a bit map of the 63 words that follow the last one covered, bit 1 first.
     adrp    x11, __image_start
@@ -257,8 +270,8 @@ parked_context:
 4:  orr     w2, w2, #0x80000000
     b       1b
 
-    // Not in .bss, which the first context clears after it has set this.
-    .section .data.partition_entered, "aw"
+    // Among the constants, because .data and .bss are filled after this was set.
+    .section .data.rel.ro.partition_entered, "aw"
     .balign 4
 partition_entered:
     .word   0

@@ -1,9 +1,16 @@
 //! Virtual machines that are gone and whose things are not taken away yet: one bit for each id that there can be, so that any number
-//! of them finds room while another execution context has the service.
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+//! of them finds room while another execution context has the service. And whose requests are under way: what such a machine asked
+//! before must not be done afterwards, because its id may be another one's by then.
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Ids of virtual machines have 15 bits.
 const WORDS: usize = (1 << 15) / 64;
+
+/// Execution contexts at most.
+const CONTEXTS: usize = 8;
+
+/// In place of an endpoint's id: its request is to be dropped.
+const STALE: u32 = u32::MAX;
 
 /// The ids.
 #[derive(Debug)]
@@ -11,18 +18,42 @@ pub struct Gone {
     /// There may be a bit that is set.
     due: AtomicBool,
     ids: [AtomicU64; WORDS],
+    /// Of each execution context the endpoint, plus one, whose request it serves or served last; 0 if it has served none.
+    clients: [AtomicU32; CONTEXTS],
 }
 
 impl Gone {
     /// Nobody.
     #[must_use]
     pub const fn new() -> Self {
-        Self { due: AtomicBool::new(false), ids: [const { AtomicU64::new(0) }; WORDS] }
+        Self {
+            due: AtomicBool::new(false),
+            ids: [const { AtomicU64::new(0) }; WORDS],
+            clients: [const { AtomicU32::new(0) }; CONTEXTS],
+        }
+    }
+
+    /// An execution context, by its place, begins with an endpoint's request.
+    pub fn begin(&self, place: usize, id: u16) {
+        if let Some(client) = self.clients.get(place) {
+            client.store(u32::from(id).saturating_add(1), Ordering::SeqCst);
+        }
+    }
+
+    /// Tells whether the endpoint whose request an execution context serves is gone since that began. Only who has the service may
+    /// rely on a no: whoever is noted later is taken by the next one.
+    pub fn is_stale(&self, place: usize) -> bool {
+        self.clients.get(place).is_none_or(|client| client.load(Ordering::SeqCst) == STALE)
     }
 
     /// Notes an id. False: it is no virtual machine's.
     pub fn note(&self, id: u16) -> bool {
         let Some(word) = self.ids.get(usize::from(id / 64)) else { return false };
+        // Before the bit: once that is taken, none of these requests may be served any more.
+        let whose = u32::from(id).saturating_add(1);
+        for client in &self.clients {
+            let _ = client.compare_exchange(whose, STALE, Ordering::SeqCst, Ordering::SeqCst);
+        }
         word.fetch_or(1 << (id % 64), Ordering::SeqCst);
         // After the bit: whoever finds this unset has found the bit, or leaves both to the next one.
         self.due.store(true, Ordering::SeqCst);
@@ -97,5 +128,21 @@ mod tests {
         });
         assert!(gone.is_due());
         assert_eq!((taken_first, taken(&gone)), (vec![5], vec![3]));
+    }
+
+    #[test]
+    fn what_was_asked_before_is_dropped() {
+        let gone = Gone::new();
+        gone.begin(0, 7);
+        gone.begin(3, 8);
+        gone.begin(7, 7);
+        assert!(!gone.is_stale(0) && !gone.is_stale(3) && !gone.is_stale(7));
+        gone.note(7);
+        assert!(gone.is_stale(0) && !gone.is_stale(3) && gone.is_stale(7));
+        // The next one with this id is another machine.
+        gone.begin(0, 7);
+        assert!(!gone.is_stale(0) && gone.is_stale(7));
+        gone.begin(8, 7);
+        assert!(gone.is_stale(8), "there are eight places");
     }
 }

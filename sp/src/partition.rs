@@ -70,7 +70,7 @@ pub fn install(make: impl FnOnce() -> Partition) {
     PARTITION.call_once(|| Mutex::new(make()));
 }
 
-/// Works with the service, on the service's stack. `None`: another execution context does.
+/// Works with the service, on the service's stack. `None`: another execution context does, or the client is gone.
 fn enter<R>(work: impl FnOnce(&mut Partition) -> R) -> Option<R> {
     let (me, now) = (contexts::current(), time::milliseconds());
     let partition = PARTITION.get()?;
@@ -82,7 +82,7 @@ fn enter<R>(work: impl FnOnce(&mut Partition) -> R) -> Option<R> {
 }
 
 /// Works with the service whoever's turn it is. `None`: another execution context does; this one has the next turn, unless another
-/// one has that already.
+/// one has that already, or the client is gone.
 fn enter_out_of_turn<R>(work: impl FnOnce(&mut Partition) -> R) -> Option<R> {
     let me = contexts::current();
     let Some(guard) = PARTITION.get()?.try_lock() else {
@@ -98,7 +98,10 @@ fn serve_with<R>(
     guard: MutexGuard<'_, Partition>,
     work: impl FnOnce(&mut Partition) -> R,
 ) -> Option<R> {
-    let result = work_with(me, guard, work);
+    // Of a machine that is gone nothing is served any more.
+    let unless_stale =
+        |partition: &mut Partition| (!GONE.is_stale(contexts::place())).then(|| work(partition));
+    let result = work_with(me, guard, unless_stale).flatten();
     TURN.served(me);
     do_what_is_due(me);
     end_if_dead();
@@ -133,6 +136,8 @@ static LOOK_DUE: AtomicBool = AtomicBool::new(false);
 /// one's to do afterwards; so nobody waits, and nobody's turn is lost.
 fn do_what_is_due(me: u32) {
     let Some(partition) = PARTITION.get() else { return };
+    // What was given back, and what is due, are seen in this order; who makes something due does it the other way round.
+    fence(Ordering::SeqCst);
     while (LOOK_DUE.load(Ordering::SeqCst) || GONE.is_due()) && !dead::is_dead() {
         let Some(guard) = partition.try_lock() else { return };
         work_with(me, guard, |partition| {
@@ -157,6 +162,36 @@ pub fn is_used_by(context: u32) -> bool {
     USER.load(Ordering::Relaxed) == context
 }
 
+/// A wait for the service.
+struct Waiting {
+    /// When it began, milliseconds.
+    since: u64,
+    /// When the service was seen to get on, and how often it was entered by then.
+    moved: u64,
+    entered: u32,
+}
+
+impl Waiting {
+    fn new() -> Self {
+        let now = time::milliseconds();
+        Self { since: now, moved: now, entered: ENTERED.load(Ordering::Relaxed) }
+    }
+
+    /// The service does not get on.
+    fn in_vain(&mut self) -> bool {
+        let (now, entered) = (time::milliseconds(), ENTERED.load(Ordering::Relaxed));
+        if entered != self.entered {
+            (self.moved, self.entered) = (now, entered);
+        }
+        now.saturating_sub(self.moved) > PATIENCE
+    }
+
+    /// It takes long, though the service gets on.
+    fn long(&self) -> bool {
+        time::milliseconds().saturating_sub(self.since) > PATIENCE
+    }
+}
+
 /// The message loop's view of the service.
 pub struct Front;
 
@@ -166,9 +201,11 @@ impl message::Service for Front {
             return message::Dead.handle(client, request);
         }
         let caller = Caller { endpoint: client, door: Door::Direct };
+        GONE.begin(contexts::place(), client);
         // IN_PROGRESS, once a load has begun that has no other request to go on with.
         let mut last = None;
-        for _ in 0..MOST_SLICES {
+        let (mut slices, mut waiting) = (0u32, Waiting::new());
+        while slices < MOST_SLICES {
             let slice = enter(|Partition { service, memory }| {
                 #[cfg(feature = "fault-injection")]
                 if let Some(answer) = fault::command(request) {
@@ -181,11 +218,15 @@ impl message::Service for Front {
                 Ok(service.handle(caller, request, memory))
             });
             match slice {
-                Some(Ok(answer)) if goes_on_by_itself(request, &answer) => last = Some(answer),
+                Some(Ok(answer)) if goes_on_by_itself(request, &answer) => {
+                    last = Some(answer);
+                    slices = slices.saturating_add(1);
+                    waiting = Waiting::new();
+                }
                 Some(Ok(answer)) => return answer.encode(),
                 Some(Err(registers)) => return registers,
                 None if dead::is_dead() => return message::Dead.handle(client, request),
-                None if last.is_none() => return door_d::Answer::of(TeeResult::Busy).encode(),
+                None if last.is_none() || GONE.is_stale(contexts::place()) || waiting.in_vain() => break,
                 None => spin_loop(),
             }
         }
@@ -201,7 +242,8 @@ impl message::Service for Front {
         if let Some(answer) = answer_at_once(request) {
             return answer;
         }
-        let (mut begun, mut entered) = (time::milliseconds(), ENTERED.load(Ordering::Relaxed));
+        GONE.begin(contexts::place(), client);
+        let mut waiting = Waiting::new();
         loop {
             let serve = |Partition { service, memory }: &mut Partition| {
                 #[cfg(feature = "fault-injection")]
@@ -215,12 +257,9 @@ impl message::Service for Front {
             if dead::is_dead() {
                 return message::Dead.handle_rpc(client, request);
             }
-            let now = ENTERED.load(Ordering::Relaxed);
-            if now != entered {
-                (begun, entered) = (time::milliseconds(), now);
-            }
-            let waited = time::milliseconds().saturating_sub(begun);
-            if !door_t::waits_its_turn(request) || waited > PATIENCE {
+            // Only a buffer that has to be given back is worth a wait without end.
+            let in_vain = waiting.in_vain() || !door_t::goes_first(request) && waiting.long();
+            if !door_t::waits_its_turn(request) || in_vain || GONE.is_stale(contexts::place()) {
                 return door_t::answer_of_the_busy(request);
             }
             spin_loop();

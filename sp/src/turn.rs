@@ -5,6 +5,9 @@
 //! that asks once and goes away again could keep the others out most of the time.
 use core::sync::atomic::{AtomicU64, Ordering};
 
+/// Contexts whose losses are told apart; those of another number share a place.
+const CONTEXTS: usize = 8;
+
 /// How long a turn is kept, milliseconds: a client asks again after tens of microseconds, or after a sleep of one millisecond.
 pub const KEPT: u64 = 5;
 /// Bits 7:0: the context, 0 if nobody waits. Above: the millisecond in which the turn is lost.
@@ -16,15 +19,15 @@ pub const FORGIVEN_AFTER: u64 = 100;
 #[derive(Debug, Default)]
 pub struct Turn {
     waiting: AtomicU64,
-    /// Bits 7:0: a bit for each context, modulo 8, that has lost its turn. Above: the millisecond in which all are forgiven.
-    lost: AtomicU64,
+    /// Of each context the millisecond in which it is forgiven that it has lost its turn.
+    lost: [AtomicU64; CONTEXTS],
 }
 
 impl Turn {
     /// Nobody waits.
     #[must_use]
     pub const fn new() -> Self {
-        Self { waiting: AtomicU64::new(0), lost: AtomicU64::new(0) }
+        Self { waiting: AtomicU64::new(0), lost: [const { AtomicU64::new(0) }; CONTEXTS] }
     }
 
     /// Tells whether a context (numbered from 1) may try now, in this millisecond.
@@ -57,28 +60,23 @@ impl Turn {
         if parts(old).0 == context {
             let _ = self.waiting.compare_exchange(old, 0, Ordering::AcqRel, Ordering::Acquire);
         }
-        self.lost.fetch_and(!bit(context), Ordering::AcqRel);
+        self.lost(context).store(0, Ordering::Release);
+    }
+
+    /// When a context is forgiven.
+    fn lost(&self, context: u32) -> &AtomicU64 {
+        let [first, ..] = &self.lost;
+        self.lost.get(context as usize % CONTEXTS).unwrap_or(first)
     }
 
     /// A context's turn has passed unused.
     fn lose(&self, context: u32, now: u64) {
-        let old = self.lost.load(Ordering::Acquire);
-        let (others, until) = parts(old);
-        let others = if now < until { u64::from(others) } else { 0 };
-        let lost = now.saturating_add(FORGIVEN_AFTER) << CONTEXT_BITS | others | bit(context);
-        // Somebody else saw it, too.
-        let _ = self.lost.compare_exchange(old, lost, Ordering::AcqRel, Ordering::Acquire);
+        self.lost(context).store(now.saturating_add(FORGIVEN_AFTER), Ordering::Release);
     }
 
     fn has_lost(&self, context: u32, now: u64) -> bool {
-        let lost = self.lost.load(Ordering::Acquire);
-        lost & bit(context) != 0 && now < parts(lost).1
+        now < self.lost(context).load(Ordering::Acquire)
     }
-}
-
-/// A context's bit among those that have lost their turn.
-const fn bit(context: u32) -> u64 {
-    1 << (context % CONTEXT_BITS)
 }
 
 /// The context that waits, and the millisecond in which it loses its turn.
@@ -143,6 +141,20 @@ mod tests {
         turn.served(2);
         turn.wait(2, now);
         assert!(!turn.admits(1, now), "who was served has a turn again");
+    }
+
+    /// That others lose their turns, too, makes nobody wait for longer until it is forgiven.
+    #[test]
+    fn each_is_forgiven_in_its_own_time() {
+        let turn = Turn::new();
+        turn.wait(2, 0);
+        turn.wait(3, KEPT);
+        turn.wait(4, 60);
+        turn.wait(5, 100);
+        assert!(turn.has_lost(2, KEPT + FORGIVEN_AFTER - 1) && turn.has_lost(3, 60 + FORGIVEN_AFTER - 1));
+        let now = KEPT + FORGIVEN_AFTER;
+        turn.wait(2, now);
+        assert!(turn.admits(2, now) && !turn.admits(1, now), "context 2 is not forgiven in time");
     }
 
     /// A client that asks without a pause, and one that asks every third time: neither waits for long.

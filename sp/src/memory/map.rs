@@ -21,7 +21,7 @@ use aarch64_paging::{MapError, Mapping};
 use core::ops::Range;
 use remoteproc_service::client_memory::PhysicalRange;
 use remoteproc_sp::ranges::overlap;
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 /// Tables start at level 0: 48 bits of address.
 const ROOT_LEVEL: usize = 0;
@@ -85,7 +85,7 @@ struct Map {
     mapping: Mapping<Pool, El1And0>,
 }
 
-static MAP: Mutex<Option<Map>> = Mutex::new(None);
+static MAP: Once<Mutex<Map>> = Once::new();
 
 /// Maps the image and switches the MMU on. The first thing that Rust code does.
 ///
@@ -115,7 +115,7 @@ pub unsafe fn start() -> Result<(), MapFailure> {
     unsafe { mmu::enable(map.mapping.root_address()) };
     // From here on changes invalidate the TLB. Not before: this takes an atomic update, and those need cacheable memory.
     map.mapping.mark_active();
-    *MAP.lock() = Some(map);
+    MAP.call_once(|| Mutex::new(map));
     Ok(())
 }
 
@@ -142,7 +142,7 @@ fn map_beside(range: PhysicalRange, attributes: El1Attributes) -> Result<(), Map
     if overlap(range, PhysicalRange { start: partition.start, size: partition.end - partition.start }) {
         return Err(MapFailure::Overlap);
     }
-    MAP.lock().as_mut().ok_or(MapFailure::NoTables)?.identity(addresses, attributes)
+    MAP.get().ok_or(MapFailure::NoTables)?.lock().identity(addresses, attributes)
 }
 
 /// Shows a physical range in the copy window, read-only but for [`World::NormalToWrite`]. It may not be longer than the window.
@@ -163,17 +163,16 @@ pub fn show(range: PhysicalRange, world: World) -> Result<(), MapFailure> {
     };
     let region = MemoryRegion::new(window.start, window.start + size);
     let physical = PhysicalAddress(range.start as usize);
-    let mut map = MAP.lock();
+    let mut map = MAP.get().ok_or(MapFailure::NoTables)?.lock();
     #[cfg(feature = "fault-injection")]
     crate::fault::reach(crate::fault::Point::Tables);
-    let mapping = &mut map.as_mut().ok_or(MapFailure::NoTables)?.mapping;
-    Ok(mapping.map_range(&region, physical, attributes, Constraints::NO_BLOCK_MAPPINGS)?)
+    Ok(map.mapping.map_range(&region, physical, attributes, Constraints::NO_BLOCK_MAPPINGS)?)
 }
 
 /// Empties the copy window.
 pub fn hide() {
-    if let Some(map) = MAP.lock().as_mut()
-        && let Err(error) = map.unmap(layout::window())
+    if let Some(map) = MAP.get()
+        && let Err(error) = map.lock().unmap(layout::window())
     {
         // The tables of the window exist since boot, so unmapping can't fail. If it does, going on would leave foreign memory mapped.
         panic!("the copy window can't be emptied: {error}");
