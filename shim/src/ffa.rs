@@ -82,7 +82,8 @@ impl<T: FfaTransport, B: BufferPair> FfaTee<T, B> {
     /// and once.
     ///
     /// # Errors
-    /// Says which call failed. The buffers are unmapped again.
+    /// Says which call failed. The buffers are unmapped again; where that fails, too, they are forgotten, because the SPMC may still
+    /// write them.
     pub fn connect(mut transport: T, buffers: B) -> Result<Self, Error> {
         let answered_version = discovery::version(&mut transport)?;
         let own_id = discovery::id(&mut transport, FuncId::IdGet)?;
@@ -101,7 +102,9 @@ impl<T: FfaTransport, B: BufferPair> FfaTee<T, B> {
             }),
             Err(error) => {
                 // The first error is the one to report.
-                let _ = memory::unmap_buffers(&mut transport);
+                if memory::unmap_buffers(&mut transport).is_err() {
+                    core::mem::forget(buffers);
+                }
                 Err(error)
             }
         }
@@ -110,10 +113,16 @@ impl<T: FfaTransport, B: BufferPair> FfaTee<T, B> {
     /// Unmaps the buffers and gives them back.
     ///
     /// # Errors
-    /// The SPMC may still use the buffers.
-    pub fn disconnect(mut self) -> Result<(T, B), Error> {
-        memory::unmap_buffers(&mut self.transport)?;
-        Ok((self.transport, self.buffers))
+    /// The SPMC may still write the buffers: they are forgotten, so that nobody gets their memory.
+    pub fn disconnect(self) -> Result<(T, B), Error> {
+        let Self { mut transport, buffers, .. } = self;
+        match memory::unmap_buffers(&mut transport) {
+            Ok(()) => Ok((transport, buffers)),
+            Err(error) => {
+                core::mem::forget(buffers);
+                Err(error)
+            }
+        }
     }
 
     /// Sets how the back end behaves.

@@ -137,8 +137,23 @@ fn a_buffer_that_is_not_taken_comes_back() {
 fn a_buffer_that_is_not_given_back_stays_shared() {
     let refused = rpc(RPC, [0xFF_0002, 7, 9, 0, 0], [0xFF_0002, 0xFFFF_FFFF, 0, 0, 0]);
     let mut connection = with([refused]);
-    let tee = RpcTee::connect(&mut connection, Memory::new(1)).unwrap();
+    let memory = Memory::new(1);
+    let bytes = Rc::clone(&memory.bytes);
+    let tee = RpcTee::connect(&mut connection, memory).unwrap();
     assert_eq!(tee.disconnect().err(), Some(FfaError::Rpc(-1)));
+    assert_eq!(Rc::strong_count(&bytes), 2, "its memory went to somebody else");
+}
+
+/// The same for a buffer that was not taken and can't be taken back either.
+#[test]
+fn a_buffer_that_does_not_come_back_is_nobodys() {
+    let (call, _) = reclaim();
+    let steps = connecting(0xFFFF_FFF8).into_iter().chain([(call, error(DENIED))]);
+    let mut connection = connected(steps);
+    let memory = Memory::new(1);
+    let bytes = Rc::clone(&memory.bytes);
+    assert!(matches!(RpcTee::connect(&mut connection, memory).err(), Some(FfaError::Call { .. })));
+    assert_eq!(Rc::strong_count(&bytes), 2, "its memory went to somebody else");
 }
 
 #[test]

@@ -130,6 +130,23 @@ fn given_up_requests_are_finished_before_the_next_one() {
     }
 }
 
+/// On another CPU than it was interrupted on, the partition can't be resumed: the request stays to be answered.
+#[test]
+fn resuming_elsewhere_is_tried_again() {
+    let run = || registers(&[RUN, 0x8001_0000]);
+    let mut client = client([
+        (request(&[4, 1]), registers(&[INTERRUPT, 0x8001_0000])),
+        (run(), error(INVALID_PARAMETERS)),
+        (run(), error(INVALID_PARAMETERS)),
+        (run(), response(&[0, 0x80a0_0000, 0x90])),
+        (request(&[2, 1]), response(&[0])),
+    ]);
+    let refused = |error| matches!(error, Error::Tee(FfaError::Call { .. }));
+    assert!(client.resource_table().is_err_and(refused));
+    assert!(client.start().is_err_and(refused));
+    assert_eq!(client.start(), Ok(()));
+}
+
 #[test]
 fn answers_against_the_specification_are_refused() {
     let wrong = [

@@ -129,6 +129,12 @@ fn exchange<T: FfaTransport>(
                 busy += 1;
                 transport.pause();
             }
+            Ok(FuncId::Error32 | FuncId::Error64)
+                if matches!(function, FuncId::Run32) && status_of(&answer) == Status::INVALID_PARAMETERS =>
+            {
+                // Resumed from another CPU than the one it was interrupted on: it is still to be answered.
+                return Err(Error::Call { function, status: status_of(&answer) });
+            }
             _ => {
                 *unanswered = None;
                 return Ok((function, answer));

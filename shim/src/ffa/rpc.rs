@@ -87,7 +87,8 @@ impl<'a, T: FfaTransport, B: BufferPair, S: SharedBuffer> RpcTee<'a, T, B, S> {
     /// Finds the service behind door T, shares the buffer and has the partition take it.
     ///
     /// # Errors
-    /// Says which call failed. The buffer is this client's again, unless taking it back is what failed: then that is the error.
+    /// Says which call failed. The buffer is this client's again, unless taking it back is what failed: then that is the error, and the
+    /// buffer is forgotten.
     pub fn connect(connection: &'a mut FfaTee<T, B>, buffer: S) -> Result<Self, Error> {
         let pages =
             buffer.pages().iter().fold(0u64, |sum, range| sum.saturating_add(range.page_count.into()));
@@ -96,7 +97,15 @@ impl<'a, T: FfaTransport, B: BufferPair, S: SharedBuffer> RpcTee<'a, T, B, S> {
             let FfaTee { transport, buffers, .. } = &mut *connection;
             let partition = discovery::find_service(transport, buffers, Search::ts_rpc(number))?.partition;
             let Some(interface) = interface_of(connection, partition)? else { continue };
-            let handle = share(connection, partition, buffer.pages())?;
+            let handle = match share(connection, partition, buffer.pages()) {
+                Ok(handle) => handle,
+                Err((error, ours)) => {
+                    if !ours {
+                        core::mem::forget(buffer);
+                    }
+                    return Err(error);
+                }
+            };
             return Ok(Self { connection, buffer, size, handle, partition, interface, chunk: None });
         }
         Err(Error::NoService)
@@ -105,12 +114,19 @@ impl<'a, T: FfaTransport, B: BufferPair, S: SharedBuffer> RpcTee<'a, T, B, S> {
     /// Has the partition give the buffer back, and takes it back.
     ///
     /// # Errors
-    /// The partition may still use the buffer, which must not be used for anything else.
+    /// The partition may still use the buffer: it is forgotten, so that nobody gets its memory.
     pub fn disconnect(self) -> Result<S, Error> {
         let Self { connection, buffer, handle, partition, .. } = self;
-        succeeded(call(connection, partition, Call::RelinquishMemory { handle })?)?;
-        memory::reclaim(&mut connection.transport, handle)?;
-        Ok(buffer)
+        let given_back = call(connection, partition, Call::RelinquishMemory { handle })
+            .and_then(succeeded)
+            .and_then(|_| memory::reclaim(&mut connection.transport, handle));
+        match given_back {
+            Ok(()) => Ok(buffer),
+            Err(error) => {
+                core::mem::forget(buffer);
+                Err(error)
+            }
+        }
     }
 
     /// Returns the handle of the buffer.
@@ -182,19 +198,20 @@ impl<'a, T: FfaTransport, B: BufferPair, S: SharedBuffer> RpcTee<'a, T, B, S> {
     }
 }
 
-/// Shares the buffer with a partition and has it taken. If it is not taken, it is this client's again.
+/// Shares the buffer with a partition and has it taken. If it is not taken, it is this client's again, which an error tells with
+/// `true`, unless taking it back has failed.
 fn share<T: FfaTransport, B: BufferPair>(
     connection: &mut FfaTee<T, B>,
     partition: u16,
     pages: &[Constituent],
-) -> Result<u64, Error> {
+) -> Result<u64, (Error, bool)> {
     let FfaTee { transport, buffers, own_id, .. } = &mut *connection;
     let parties = memory::Parties { owner: *own_id, borrower: partition };
-    let handle = memory::share(transport, buffers, parties, false, pages)?;
+    let handle = memory::share(transport, buffers, parties, false, pages).map_err(|error| (error, true))?;
     let taken = call(connection, partition, Call::RetrieveMemory { handle, tag: 0 }).and_then(succeeded);
     if let Err(error) = taken {
-        memory::reclaim(&mut connection.transport, handle)?;
-        return Err(error);
+        memory::reclaim(&mut connection.transport, handle).map_err(|error| (error, false))?;
+        return Err((error, true));
     }
     Ok(handle)
 }

@@ -1,7 +1,7 @@
 //! What the remote core does by itself, and how its owner hears of it: the payload's `events` cases in several rounds, and a control
 //! whose supervisor does not ring the doorbell, where each case that waits for a notification must fail.
 use super::Suite;
-use super::emulated::{SAMPLE, key, place, run, vectors_directory};
+use super::emulated::{PROPERTIES, SAMPLE, key, place, run, vectors_directory};
 use crate::console::{Message, Verdict};
 use crate::machine::{self, Run};
 use crate::parameters::Parameters;
@@ -26,7 +26,7 @@ pub fn run_all(suite: &mut Suite) -> Result<()> {
     parameters.set("test", suite.part.as_deref().unwrap_or("events::"))?;
     parameters.set("rounds", &suite.rounds.to_string())?;
     let keys = [key(&vectors_directory(suite), SAMPLE.1)?];
-    run(suite, "events", 0, &keys, "", &parameters)?;
+    run(suite, "events", 0, &keys, PROPERTIES, &parameters)?;
     if suite.part.is_none() {
         if suite.tally.total() < before + CONTROL.len() as u64 {
             suite.tally.failed("events", "cases are missing");

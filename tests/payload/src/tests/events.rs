@@ -2,7 +2,7 @@
 //!
 //! `rounds` of the parameters is how often each event is provoked.
 use super::firmware::{LOCKUP, load, start, stop};
-use crate::context::{Context, MACHINES};
+use crate::context::{Context, HYPERVISOR, MACHINES};
 use crate::framework::{Failure, Outcome, Text};
 use crate::interrupts::{Delays, Storm};
 use crate::machine::{self, Strictness};
@@ -11,7 +11,7 @@ use crate::observe::{self, Signs};
 use crate::parameters::number;
 use crate::{expect, expect_eq, failure, memory, say};
 use remoteproc_abi::door_d::StopMode;
-use remoteproc_abi::status::{Fault, Features, ProcessorState};
+use remoteproc_abi::status::{Fault, Features, Owner, OwnerDoor, ProcessorState};
 use remoteproc_refusal::Refusal;
 
 crate::cases! { "events":
@@ -23,12 +23,16 @@ crate::cases! { "events":
     nobody_is_told_after_a_release
     an_unbound_notification_is_not_missed
     an_interrupt_waits_for_the_answer
+    a_client_attaches
+    who_takes_over_is_told
 }
 
 /// Requests that the firmware obeys.
 const HARD_FAULT: u32 = 1;
 const SYSTEM_RESET: u32 = 2;
 const WATCHDOG: u32 = 4;
+/// The machine that the manifest lets take a running processor over.
+const ATTACHES: u16 = 3;
 /// How long a notification may take, ms.
 const TOLD_WITHIN: u64 = 10_000;
 /// For how long none may come, ms.
@@ -195,4 +199,60 @@ fn an_interrupt_waits_for_the_answer(context: &mut Context) -> Outcome {
     receiver.expect_pending(context)?;
     expect_fault(context, Fault::Lockup)?;
     receiver.end(context)
+}
+
+/// A client that has begun anew attaches to the firmware that runs: the partition keeps no session that would tell it from the one
+/// before. It finds the firmware running, and is told of its end.
+fn a_client_attaches(context: &mut Context) -> Outcome {
+    let receiver = receiver(context, 9)?;
+    let signs = load(context)?;
+    let table = context.client.resource_table().map_err(|error| failure!("{error}"))?;
+    start(context, signs)?;
+    let releases = memory::read_word(memory::RELEASES);
+    let status = context.client.status().map_err(|error| failure!("GET_STATUS: {error}"))?;
+    let owner = Some(Owner { endpoint: HYPERVISOR, door: OwnerDoor::Direct });
+    expect_eq!((status.state, status.owner), (ProcessorState::Running, owner), "state and owner");
+    expect_eq!(context.client.resource_table().map_err(|error| failure!("{error}"))?, table, "the table");
+    // What a kernel does that attaches: it may say START_FW, and nothing begins again.
+    context.client.start().map_err(|error| failure!("START_FW of what runs: {error}"))?;
+    expect_eq!(memory::read_word(memory::RELEASES), releases, "times that the core began");
+    bind(context, 9)?;
+    provoke(signs, HARD_FAULT)?;
+    expect!(receiver.wait(TOLD_WITHIN), "no notification");
+    receiver.expect_pending(context)?;
+    expect_fault(context, Fault::HardFault)?;
+    context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"))?;
+    context.client.release().map_err(|error| failure!("release: {error}"))?;
+    receiver.end(context)
+}
+
+/// With a handover the binding of the one before ends: the new owner is told, by a notification of its own.
+fn who_takes_over_is_told(context: &mut Context) -> Outcome {
+    let before = receiver(context, 10)?;
+    let signs = load(context)?;
+    bind(context, 10)?;
+    start(context, signs)?;
+    context.speak_as(ATTACHES)?;
+    context.client.start().map_err(|error| failure!("the handover: {error}"))?;
+    let receiver = Receiver::bind(context, 11)?;
+    // Until the new owner binds, nobody is told.
+    provoke(signs, SYSTEM_RESET)?;
+    crashed()?;
+    expect!(!receiver.wait(SILENCE), "somebody is told");
+    expect_fault(context, Fault::Reset)?;
+    before.expect_nothing(context)?;
+    // Whoever has it can do with it what owners can.
+    context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"))?;
+    let signs = load(context)?;
+    bind(context, 11)?;
+    start(context, signs)?;
+    provoke(signs, HARD_FAULT)?;
+    expect!(receiver.wait(TOLD_WITHIN), "no notification");
+    receiver.expect_pending(context)?;
+    expect_fault(context, Fault::HardFault)?;
+    context.client.stop(StopMode::Forced).map_err(|error| failure!("stop: {error}"))?;
+    context.client.release().map_err(|error| failure!("release: {error}"))?;
+    receiver.end(context)?;
+    context.speak_as(HYPERVISOR)?;
+    before.end(context)
 }

@@ -17,6 +17,7 @@ crate::cases! { "machines":
     one_goes_while_another_cpu_is_served
     a_running_processor_is_handed_over_once
     giving_back_waits_a_slice_beside_one_call
+    one_goes_in_the_middle_of_one_call
 }
 
 const REQUEST_32: u32 = 0x8400_006F;
@@ -249,4 +250,47 @@ fn giving_back_waits_a_slice_beside_one_call(context: &mut Context) -> Outcome {
     context.speak_as(1)?;
     context.reclaim(handle)?;
     context.client.release().map_err(|error| failure!("{error}"))
+}
+
+/// The machine whose LOAD_FW with ONE_CALL another CPU works on is gone: that load does not begin again, though its memory can still be
+/// retrieved.
+fn one_goes_in_the_middle_of_one_call(context: &mut Context) -> Outcome {
+    if super::contexts::expected(context)? == 1 {
+        let why = "with one execution context the SPMC answers BUSY meanwhile";
+        return Err(Failure::Skipped(Text::of(format_args!("{why}"))));
+    }
+    let large = context.large()?;
+    let parties = super::contexts::parties(context) | 1 << 16;
+    processors::switch_on(1)?;
+    for _ in 0..5 {
+        context.speak_as(1)?;
+        let handle = context.share_good(&[large.range()])?;
+        let arguments = LoadArguments { handle, total: large.length, offset: 0, lent: false, one_call: true };
+        let payload = Request::Load { processor: context.parameters.processor(), arguments }.encode();
+        let in_progress = u32::from(TeeResult::InProgress);
+        let mut loader = [processors::Asker {
+            parties,
+            payload,
+            // It has begun and is not done; nobody waits for this answer.
+            results: [in_progress, in_progress],
+            times: 1,
+            ..processors::Asker::default()
+        }];
+        let outcome = processors::ask_during(&mut loader, || {
+            let begun = machine::wait_until(60_000, || {
+                context.client.status().is_ok_and(|status| status.state == ProcessorState::Loading)
+            });
+            expect!(begun, "the load does not begin");
+            tell(HYPERVISOR, REQUEST_64, 1)
+        });
+        expect_eq!(outcome?, 0, "the status");
+        expect!(loader[0].wrong.is_none() && loader[0].answered == 1, "the load: {:x?}", loader[0].wrong);
+        expect_eq!(state_and_owner(context)?.1, None, "the owner");
+        context.expect_counts(0, 0)?;
+        context.reclaim(handle)?;
+        context.speak_as(HYPERVISOR)?;
+        context.client.release().map_err(|error| failure!("{error}"))?;
+        context.expect_clear()?;
+    }
+    processors::switch_all_off()
 }
