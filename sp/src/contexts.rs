@@ -17,6 +17,12 @@ const STACK: usize = 4096;
 #[unsafe(export_name = "context_places")]
 static PLACES: [AtomicU64; MAX_CONTEXTS] = [const { AtomicU64::new(0) }; MAX_CONTEXTS];
 
+/// Gives all places but the first away, to CPUs that there are not (bit 63 is clear), or takes them back. No other context may be on.
+#[cfg(feature = "control")]
+pub fn give_places_away(given: bool) {
+    PLACES.iter().skip(1).for_each(|place| place.store(given.into(), core::sync::atomic::Ordering::SeqCst));
+}
+
 unsafe extern "C" {
     /// Goes on in `context_main`, on the stack of this execution context. See `entry.S`.
     fn take_place() -> !;

@@ -1,17 +1,25 @@
 //! Guards taken out on request, only in a partition built with the feature `control`, for the tests' controls.
 //!
 //! Command 0xFA18 of door D, which is none of the ABI's: x4 = number of the guard that is out from now on
-//! (`service/src/guards.rs`), or 0 for none. Answered with 0, or with all ones for a number that means nothing.
+//! (`service/src/guards.rs`), or 0 for none. Answered with 0, or with all ones for a number that means nothing. Command 0xFA19: x4 = 1
+//! gives the places of all execution contexts but the first away, 0 takes them back.
+use crate::contexts;
 use crate::machine::Hardware;
 use remoteproc_abi::door_d::Registers;
 use remoteproc_service::{Guard, Service};
 
 /// The command.
 const COMMAND: u64 = 0xFA18;
+/// The command about places.
+const PLACES: u64 = 0xFA19;
 
 /// Takes the command; `None` for other requests.
 pub fn command(request: &Registers, service: &mut Service<'_, Hardware>) -> Option<Registers> {
     let [command, number, ..] = *request;
+    if command == PLACES {
+        contexts::give_places_away(number == 1);
+        return Some([0; 5]);
+    }
     if command != COMMAND {
         return None;
     }

@@ -1,7 +1,7 @@
 //! A defence is proved by its absence: one partition that takes a guard out on request, and for each guard the payload's cases that
 //! must fail without it, and pass with it.
 //!
-//! Two guards have no case here: nothing in this machine closes memory (`Close`), and its memory can always be cleared (`WipeAgain`).
+//! Two guards have no case here ([`ON_THE_HOST`]): nothing in this machine closes memory (`Close`), and its memory can always be cleared (`WipeAgain`).
 //! The exploration on the host has a control for them (`service/tests/exploration`).
 use super::Suite;
 use super::emulated::{
@@ -13,6 +13,8 @@ use crate::manifest::Key;
 use crate::parameters::Parameters;
 use crate::sign;
 use anyhow::Result;
+#[cfg(test)]
+use remoteproc_service::Guard;
 
 /// A guard, by its name in the output and by its number in `service/src/guards.rs`; a case; and what that says when it fails.
 type Control = (&'static str, u8, &'static str, &'static str);
@@ -22,7 +24,7 @@ const FORGED: (&str, &str) = ("negative/n09-sig-flip.sig", "before:SIGNATURE_INV
 const CHANGED: (&str, &str) = ("negative/n10-segbyte.sig", "after:SEGMENT_HASH_MISMATCH");
 
 /// In one machine.
-const CONTROLS: [Control; 23] = [
+const CONTROLS: [Control; 24] = [
     ("owner", 1, "claims::commands_are_the_owners", "expecting NOT_OWNER"),
     ("wipe-at-release", 2, "lifecycle::load_and_release", "not 0x00 throughout"),
     ("wipe-after-a-failure", 2, "vectors::negative/n10-segbyte.sig", "not 0x00 throughout"),
@@ -50,6 +52,7 @@ const CONTROLS: [Control; 23] = [
     ("range-check-of-the-attribute", 11, "addresses::secure_attribute", "RANGE_NOT_NORMAL_WORLD"),
     ("hold-before-a-load", 13, "firmware::is_held_before_it_is_loaded", "the remote core's state"),
     ("dump", 18, "dump::secret_firmware_leaves_nothing", "whether memory may be read"),
+    ("owner-gone", 17, "machines::nothing_stays_of_one_that_is_gone", "the owner is Some"),
     ("endpoint-list", 14, "processors::only_listed_endpoints_may_ask", "expecting ENDPOINT_NOT_ALLOWED"),
 ];
 
@@ -58,6 +61,10 @@ const COUNTERS: [Control; 2] = [
     ("undoing-a-start", 6, "counters::stays_when_its_write_fails", "the order on the control page"),
     ("security-counter", 15, "counters::older_firmware_is_refused", "loads; expected COUNTER_TOO_LOW"),
 ];
+
+/// Guards that only the exploration on the host takes out.
+#[cfg(test)]
+const ON_THE_HOST: [Guard; 2] = [Guard::Close, Guard::WipeAgain];
 
 /// What the firmware's security counters are.
 const VALUES: [u32; 3] = [4, 5, 9];
@@ -89,7 +96,29 @@ pub fn run_all(suite: &mut Suite) -> Result<()> {
         let name = format!("counter-{value}");
         place(&mut parameters, &name, &name, path, "")?;
     }
-    try_all(suite, "controls of the security counter", &COUNTERS, &keys[..1], &mut parameters)
+    try_all(suite, "controls of the security counter", &COUNTERS, &keys[..1], &mut parameters)?;
+    places(suite)
+}
+
+/// The same build gives its places for execution contexts away: what finds none has to answer all the same.
+fn places(suite: &mut Suite) -> Result<()> {
+    const CASE: &str = "places::contexts_without_a_place";
+    if !suite.wants(CASE) {
+        return Ok(());
+    }
+    let vectors = vectors_directory(suite);
+    let mut parameters = Parameters::new("test");
+    parameters.set("theme", "places")?;
+    place(&mut parameters, "sample", SAMPLE.0, vectors.join(SAMPLE.0), "")?;
+    let keys = [key(&vectors, SAMPLE.1)?];
+    let mut images = suite.images()?;
+    images.partition = firmware::build_test_partition(&suite.workspace, &suite.toolchain, firmware::CONTROL)?;
+    let before = suite.tally.total();
+    run_images(suite, "contexts without a place", 0, &keys, PROPERTIES, &parameters, (&images, Clock::Host))?;
+    if suite.tally.total() != before + 1 {
+        suite.tally.failed(CASE, "it was not run");
+    }
+    Ok(())
 }
 
 fn try_all(
@@ -121,4 +150,19 @@ fn try_all(
         suite.tally.failed(title, "not every control was tried");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_guard_is_taken_out_somewhere() {
+        let tried = |guard: &Guard| {
+            CONTROLS.iter().chain(&COUNTERS).any(|(_, number, ..)| *number == *guard as u8)
+                || ON_THE_HOST.contains(guard)
+        };
+        let forgotten: Vec<_> = Guard::ALL.into_iter().filter(|guard| !tried(guard)).collect();
+        assert_eq!(forgotten, [], "add a control");
+    }
 }

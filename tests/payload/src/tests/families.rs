@@ -29,7 +29,7 @@ const REQUEST_32: u32 = 0x8400_006F;
 const REQUEST_64: u32 = 0xC400_006F;
 const REQUEST_2: u32 = 0xC400_008D;
 /// Door D's UUID in registers, as docs/abi.md writes it.
-const DOOR_D: [u64; 2] = [0x0549_470a_75c2_a480, 0x081a_77a9_8614_8582];
+pub(super) const DOOR_D: [u64; 2] = [0x0549_470a_75c2_a480, 0x081a_77a9_8614_8582];
 /// Door T's.
 const DOOR_T: [u64; 2] = [0x5147_5e82_d776_cdbd, 0xac43_49f8_d486_3b96];
 

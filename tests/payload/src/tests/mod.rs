@@ -19,6 +19,7 @@ mod large;
 mod lifecycle;
 mod machines;
 mod measurements;
+mod places;
 mod preemption;
 mod processors;
 mod requests;
@@ -70,6 +71,7 @@ const SPECIAL: &[(&str, &[Case])] = &[
     ("counters", counters::CASES),
     ("faults", faults::CASES),
     ("hostile", hostile::CONTROL),
+    ("places", places::CASES),
     ("soak", soak::CASES),
     ("waits", waits::CASES),
 ];
