@@ -102,6 +102,21 @@ fn verify_accepts_the_right_key_and_no_other() {
     }
 }
 
+/// A key of the same kind and length as the right one: only the signature itself tells them apart.
+#[test]
+fn verify_refuses_another_key_of_the_same_kind() {
+    let scratch = Scratch::new();
+    for key in KEYS {
+        scratch.run(&format!("keygen --type {key} --out {key}.pem --pub-out other-{key}.pem")).good();
+    }
+    for row in rows("expected.json") {
+        let (file, key) = (row["file"].as_str().unwrap(), row["key"].as_str().unwrap());
+        let answer = scratch.run(&format!("verify v/{file} --key other-{key}.pem{}", more(file)));
+        assert_eq!(answer.code, 3, "{file}: {}{}", answer.stdout, answer.stderr);
+        assert!(answer.stderr.contains("SIGNATURE_INVALID"), "{file}: {}", answer.stderr);
+    }
+}
+
 #[test]
 fn inspect_agrees_with_what_is_expected() {
     let scratch = Scratch::new();

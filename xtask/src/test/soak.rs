@@ -123,6 +123,9 @@ fn often(suite: &mut Suite, (name, case, times): (&str, &str, u32)) -> Result<()
     let keys = [key(&vectors, SAMPLE.1)?, key(&vectors, SECOND.1)?];
     let title = format!("soak: {name}");
     let (outcome, facts) = run_images(suite, &title, 0, &keys, "", &parameters, (&images, Clock::Host))?;
+    if !facts.iter().any(|fact| fact.starts_with("soak ") && fact.contains(&format!(" {times} times; "))) {
+        suite.tally.failed(&title, "it was not done so often");
+    }
     // The seed, what was done how often, and what was counted before and after; not how far it was.
     let how_far = format!(" of {times}");
     for fact in facts.iter().filter(|fact| fact.starts_with("soak ") && !fact.ends_with(&how_far)) {
