@@ -8,6 +8,7 @@ use remoteproc_image::provider::{
 use remoteproc_image::reader::{Loaded, MOST_LOADED, Progress, Reader, Rejection, Segment};
 use remoteproc_image::software::{Software, SoftwareDecryption, SoftwareHasher};
 use remoteproc_image::target::{Access, BootSecurity, Region, Target};
+use remoteproc_image::write::{Container, EncryptionKey, Order};
 use sha2::{Digest, Sha256};
 
 /// Believes every signature, so that what lies behind the check is reached.
@@ -131,6 +132,28 @@ impl Bench {
         self.load_encrypted(container, None)
     }
 
+    /// Encrypts and signs an ELF file, changes that by a little, and loads it. The first four bytes say where TLVs and file are changed
+    /// after the encryption, and how; the others are the ELF file. `None`: it can't be encrypted.
+    pub fn load_sealed(&mut self, bytes: &[u8]) -> Option<Result<Loaded, Rejection>> {
+        let ([low, high, in_tlvs, in_image], elf) = bytes.split_first_chunk::<4>()?;
+        let key = EncryptionKey::new(&CIPHER_KEY).ok()?;
+        let container = Container::new(Order::Vendor).image(elf).security_counter(1);
+        let mut raw = container.encrypt_with_vectors(key, &[[3; 16]; 128]).layout(SIGNATURE_TYPE).ok()?;
+        let at = usize::from(u16::from_le_bytes([*low, *high]));
+        if let Some(byte) = raw.tlv_area.get_mut(at) {
+            *byte ^= in_tlvs;
+        }
+        if let Some(byte) = raw.images.get_mut(at) {
+            *byte ^= in_image;
+        }
+        let container = raw.with_signature(&SIGNATURE).ok()?;
+        // Whatever was changed in the file: what loads is what was encrypted. Of a changed table nobody knows what it says.
+        let mut plain = elf.to_vec();
+        plain.resize(plain.len().next_multiple_of(8), 0);
+        let plain = (*in_tlvs == 0).then_some(plain.as_slice());
+        Some(self.load_encrypted(&container, plain))
+    }
+
     /// The same of an encrypted container whose images, decrypted, are `plain`, if that is known.
     pub fn load_encrypted(&mut self, container: &[u8], plain: Option<&[u8]>) -> Result<Loaded, Rejection> {
         let mut memory = Memory::default();
@@ -229,5 +252,23 @@ mod tests {
             let loaded = bench.load(&container).unwrap_or_else(|rejection| panic!("{name}: {rejection:?}"));
             assert!(loaded.resource_table.is_some(), "{name}");
         }
+    }
+
+    /// The same for what is encrypted: a vector's ELF file gets to its end, and one whose ciphertext is changed does not.
+    #[test]
+    fn what_is_encrypted_loads() {
+        let path = format!("{}/../tests/vectors/01-rsa2048-m4.sig", env!("CARGO_MANIFEST_DIR"));
+        let container = std::fs::read(path).expect("a vector");
+        let start = container.windows(4).position(|bytes| bytes == b"\x7fELF").expect("an ELF file");
+        let mut input = [&[0; 4], &container[start..]].concat();
+        let mut bench = Bench::default();
+        let loaded = bench.load_sealed(&input).expect("it can be encrypted").expect("it loads");
+        assert!(loaded.encrypted && loaded.resource_table.is_some());
+        // A byte of the first segment, behind the ELF header and the program headers.
+        let header = &container[start..];
+        let first = u32::from_le_bytes(header[52 + 4..52 + 8].try_into().expect("four bytes")) as u16;
+        input[..4].copy_from_slice(&[first.to_le_bytes(), [0, 1]].concat());
+        let rejection = bench.load_sealed(&input).expect("it can be encrypted").expect_err("it is changed");
+        assert_eq!(format!("{:?}", rejection.refusal), "SegmentHashMismatch");
     }
 }
