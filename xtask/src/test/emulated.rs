@@ -1,6 +1,6 @@
 //! Runs of the payload's own tests: the system tests, and the judgement of signed containers.
-use super::Suite;
 use super::expectations;
+use super::{Suite, events, trust};
 use crate::console::{Message, Speaker, Verdict};
 use crate::firmware::Images;
 use crate::machine::{self, Clock, Firmware, Outcome, Run};
@@ -37,8 +37,7 @@ pub fn system(suite: &mut Suite) -> Result<()> {
         parameters.set("test", part)?;
     }
     // The tests begin and end with clear memory.
-    let title = if suite.one_context { "system, one execution context" } else { "system" };
-    run(suite, &suite.title(title), 0, &keys, PROPERTIES, &parameters).map(drop)
+    run(suite, &suite.title("system"), 0, &keys, PROPERTIES, &parameters).map(drop)
 }
 
 /// What the payload's own tests need: their files, and the keys that signed these.
@@ -70,10 +69,16 @@ pub fn place_encrypted(parameters: &mut Parameters, suite: &Suite, elf: &[u8]) -
     Ok(())
 }
 
-/// The same tests of a partition with one execution context, which runs on whichever CPU calls it.
+/// The tests of other groups with a partition of one execution context, which runs on whichever CPU calls it.
 pub fn one_context(suite: &mut Suite) -> Result<()> {
     suite.one_context = true;
-    let outcome = system(suite);
+    let whole = suite.part.is_none();
+    let others = |suite: &mut Suite| {
+        vectors(suite)?;
+        trust::run_all(suite)?;
+        events::run_all(suite)
+    };
+    let outcome = system(suite).and_then(|()| if whole { others(suite) } else { Ok(()) });
     suite.one_context = false;
     outcome
 }

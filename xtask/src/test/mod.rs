@@ -41,7 +41,7 @@ const GROUPS: [Group; 18] = [
     ("system", "the normal world attacks and uses the partition, in the emulator", emulated::system),
     (
         "contexts",
-        "the same, with one execution context of the partition for all processors",
+        "the same, and vectors, trust and events, with one execution context of the partition for all processors",
         emulated::one_context,
     ),
     ("vectors", "signed containers are judged as listed, in the emulator", emulated::vectors),
@@ -134,9 +134,10 @@ impl Suite {
 
     /// A run's title: the same tests run on more than one firmware.
     fn title(&self, name: &str) -> String {
+        let contexts = if self.one_context { ", one execution context" } else { "" };
         match self.firmware {
-            Firmware::Fixture => name.to_owned(),
-            Firmware::Prebuilt(_) => format!("{name} on prebuilt firmware"),
+            Firmware::Fixture => format!("{name}{contexts}"),
+            Firmware::Prebuilt(_) => format!("{name}{contexts} on prebuilt firmware"),
         }
     }
 

@@ -48,6 +48,9 @@ pub struct Options {
     /// Rounds of each event: hard fault, reset, lockup, watchdog
     #[arg(long, default_value_t = 100)]
     rounds: u32,
+    /// With one execution context of the partition for all CPUs
+    #[arg(long)]
+    one_context: bool,
     /// What the random numbers begin with, instead of a fixed seed
     #[arg(long)]
     seed: Option<u64>,
@@ -59,6 +62,7 @@ pub fn run(options: &Options) -> Result<u8> {
     let toolchain = setup::ensure()?;
     let mut suite = Suite::new(workspace, toolchain, Firmware::Fixture, options.part.clone());
     suite.seed = options.seed;
+    suite.one_context = options.one_context;
     suite.limit = LIMIT;
     if suite.wants("messages") {
         messages(&mut suite, options)?;
