@@ -33,6 +33,8 @@ pub enum Command {
     ReserveSystem = 0x16,
     /// Give a slot for system requests back.
     UnreserveSystem = 0x17,
+    /// The firmware that runs is to stay: raise the platform's security counter to its own.
+    Confirm = 0x18,
 }
 
 impl Command {
@@ -54,6 +56,7 @@ impl Command {
             Self::BindEvents => "BIND_EVENTS",
             Self::ReserveSystem => "RESERVE_SYSTEM",
             Self::UnreserveSystem => "UNRESERVE_SYSTEM",
+            Self::Confirm => "CONFIRM",
         }
     }
 }

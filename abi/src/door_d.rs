@@ -98,6 +98,11 @@ pub enum Request {
     },
     /// GET_MEASUREMENTS.
     GetMeasurements(Question),
+    /// CONFIRM.
+    Confirm {
+        /// Which processor.
+        processor: u32,
+    },
     /// A command that this version knows and does not implement.
     Unimplemented(Command),
 }
@@ -161,6 +166,7 @@ impl Request {
             Command::GetProcessor => Self::GetProcessor { index: processor },
             Command::GetStatus => Self::GetStatus { processor },
             Command::BindEvents => Self::BindEvents { processor, notification: argument1 },
+            Command::Confirm => Self::Confirm { processor },
             Command::GetMeasurements => {
                 let part = Part::try_from(processor).map_err(|_| DecodeError::BadArgument)?;
                 Self::GetMeasurements(Question { part, entry: argument1 })
@@ -206,6 +212,7 @@ impl Request {
             Self::GetMeasurements(Question { part, entry }) => {
                 [id(Command::GetMeasurements), u32::from(part).into(), entry, 0, 0]
             }
+            Self::Confirm { processor } => [id(Command::Confirm), processor.into(), 0, 0, 0],
             Self::Unimplemented(command) => [id(command), 0, 0, 0, 0],
         }
     }
@@ -297,6 +304,7 @@ mod tests {
         assert_eq!(Request::GetStatus { processor: 7 }.encode(), [0x12, 7, 0, 0, 0]);
         assert_eq!(Request::GetLastError.encode(), [0x13, 0, 0, 0, 0]);
         assert_eq!(Request::BindEvents { processor: 1, notification: 63 }.encode(), [0x15, 1, 63, 0, 0]);
+        assert_eq!(Request::Confirm { processor: 1 }.encode(), [0x18, 1, 0, 0, 0]);
         assert_eq!(Answer::of(TeeResult::BadState).encode(), [0xFFFF_0007, 0, 0, 0, 0]);
         assert_eq!(Answer::last_error(0x0501, None).encode(), [0, 0x0501, u64::MAX, 0, 0]);
     }

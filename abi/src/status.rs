@@ -32,6 +32,8 @@ bitflags! {
         const DEFAULT_BOOT_ADDRESS = 1 << 2;
         /// Its firmware can be asked to stop by itself.
         const GRACEFUL_STOP = 1 << 3;
+        /// Its security counter rises by CONFIRM, not by START_FW.
+        const COUNTER_ON_CONFIRM = 1 << 4;
     }
 }
 

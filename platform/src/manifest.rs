@@ -235,6 +235,7 @@ fn read_processor<'a>(node: &Reader<'a>) -> Result<Processor<'a>, ManifestError<
         boot_security,
         endpoints: node.some_endpoints("endpoints")?,
         attach_endpoints: node.endpoints("attach-endpoints")?,
+        counter_on_confirm: node.flag("counter-on-confirm"),
     })
 }
 

@@ -132,6 +132,7 @@ mod tests {
             boot_security: BootSecurity::RunsNonSecure,
             endpoints: Vec::new(),
             attach_endpoints: Vec::new(),
+            counter_on_confirm: false,
         }
     }
 

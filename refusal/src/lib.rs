@@ -199,6 +199,7 @@ refusals! {
     0x1007 LoadInProgress "LOAD_IN_PROGRESS" BadState "A load is under way: go on with LOAD_FW or release the processor."
     0x1008 MetadataSlotsFull "METADATA_SLOTS_FULL" OutOfMemory "Too many clients load at once: try again."
     0x1009 EndpointNotAllowed "ENDPOINT_NOT_ALLOWED" AccessDenied "The manifest gives this processor to other endpoints: ask from one of them, or add this one to its list."
+    0x100a NotRunning "NOT_RUNNING" BadState "The processor does not run: START_FW first, and confirm the firmware while it runs."
 
     0x1101 HandleUnknown "HANDLE_UNKNOWN" BadParameters "The memory handle was not shared with this partition by this client: share the image first."
     0x1102 ShareTooSmall "SHARE_TOO_SMALL" BadParameters "The shared memory is smaller than the bytes announced: share the whole image."
@@ -223,7 +224,7 @@ refusals! {
     0x1301 HardwareFailed "HARDWARE_FAILED" Generic "The processor's reset control did not answer: look at the platform's hardware or, in emulation, at the supervisor."
     0x1302 DestinationAbort "DESTINATION_ABORT" Generic "Writing the processor's memory was aborted by the bus: check the regions of the manifest."
     0x1303 IsolationFailed "ISOLATION_FAILED" Security "The processor's memory could not be closed to the normal world: look at the firewall's configuration."
-    0x1304 CounterWriteFailed "COUNTER_WRITE_FAILED" Generic "The platform's security counter could not be read or raised, so the processor is held in reset: look at the counter's storage."
+    0x1304 CounterWriteFailed "COUNTER_WRITE_FAILED" Generic "The platform's security counter could not be read or raised, so that START_FW holds the processor in reset: look at the counter's storage."
 
     0x1401 NotificationOutOfRange "NOTIFICATION_OUT_OF_RANGE" BadParameters "The notification's id is above 63: bind one that the endpoint has."
     0x1402 NoNotifications "NO_NOTIFICATIONS" NotSupported "The SPMC delivers no notifications: ask GET_STATUS from time to time instead."

@@ -161,6 +161,7 @@ const PROVOKED: &[Row] = &[
         "a_processor_may_be_for_some_endpoints_only",
         &[Refusal::EndpointNotAllowed],
     ),
+    ("service/tests/confirm.rs", "what_is_not_confirmed_can_be_gone_back_from", &[Refusal::NotRunning]),
     (
         "service/tests/client_memory.rs",
         "what_the_spmc_says_of_a_handle",

@@ -40,6 +40,8 @@ pub struct Processor<'a> {
     pub endpoints: Vec<EndpointId, MAX_PROCESSOR_ENDPOINTS>,
     /// The endpoints that may take it over while it runs, once for each start.
     pub attach_endpoints: Vec<EndpointId, MAX_PROCESSOR_ENDPOINTS>,
+    /// Its security counter rises when its owner confirms the firmware that runs, not when that starts.
+    pub counter_on_confirm: bool,
 }
 
 impl Processor<'_> {

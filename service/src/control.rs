@@ -56,7 +56,8 @@ impl<M: Machine> Service<'_, M> {
             Followed::Pending => return in_progress(),
             Followed::Failed => return Err(self.undo_start(index, Refusal::HardwareFailed)?.into()),
         }
-        if self.raise_counter(index, counter).is_err() {
+        // Where it waits for a CONFIRM, firmware that does not work can still be replaced by what was there before.
+        if !self.processor(index)?.counter_on_confirm && self.raise_counter(index, counter).is_err() {
             return Err(self.undo_start(index, Refusal::CounterWriteFailed)?.into());
         }
         self.slot(index)?.happened(Event::Started);
@@ -159,7 +160,7 @@ impl<M: Machine> Service<'_, M> {
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let opened = regions::open_for_dump(&mut self.machine, index, processor);
         if opened.is_err() {
-            log::error!("{}: memory could not be opened for a dump", processor.name);
+            log::error!("{}: memory not opened for a dump", processor.name);
         }
         Ok(opened.is_ok())
     }
@@ -272,7 +273,7 @@ impl<M: Machine> Service<'_, M> {
     /// Goes on with a wipe because of a refusal. That is what the client hears; a failure to clear goes to the log.
     pub(crate) fn wipe_after(&mut self, index: usize, budget: &mut Budget) -> Result<Progress, Refused> {
         self.wipe(index, budget).or_else(|Refused { refusal, .. }| {
-            log::error!("processor index {index}: memory could not be cleared: {refusal}; it stays closed");
+            log::error!("processor index {index}: not cleared: {refusal}; it stays closed");
             Ok(Progress::Done)
         })
     }
@@ -305,6 +306,23 @@ impl<M: Machine> Service<'_, M> {
         };
         self.slot(index)?.begin_wipe(Some(refusal.into()));
         Ok(Progress::Pending)
+    }
+
+    /// CONFIRM: the firmware that runs is to stay. A counter that can't be written changes nothing; it may be asked for again.
+    pub(crate) fn confirm(&mut self, caller: Caller, index: usize) -> Outcome {
+        self.check_endpoint(index, caller)?;
+        self.look_for_crash(index)?;
+        let only_the_owner = self.guarded(Guard::Owner);
+        let slot = self.slot(index)?;
+        if only_the_owner && slot.owner.ok_or(Refusal::NotLoaded)? != caller {
+            return Err(Refusal::NotOwner.into());
+        }
+        if (slot.state(), slot.pending()) != (State::Running, None) {
+            return Err(Refusal::NotRunning.into());
+        }
+        let counter = slot.firmware.as_ref().ok_or(Refusal::NotLoaded)?.security_counter;
+        self.raise_counter(index, counter)?;
+        success()
     }
 
     /// Raises the platform's security counter to that of the firmware that now runs. What is older can't be loaded any more.

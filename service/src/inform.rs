@@ -50,6 +50,7 @@ impl<M: Machine> Service<'_, M> {
         capabilities.set(Capabilities::SECURE_BOOT, processor.boot_security == BootSecurity::Honoured);
         capabilities.set(Capabilities::DEFAULT_BOOT_ADDRESS, processor.default_boot_address.is_some());
         capabilities.set(Capabilities::GRACEFUL_STOP, can_be_asked);
+        capabilities.set(Capabilities::COUNTER_ON_CONFIRM, processor.counter_on_confirm);
         let regions = u32::try_from(processor.regions.len()).unwrap_or(u32::MAX);
         Ok(ProcessorInfo { id: processor.id, state, capabilities, regions }.answer())
     }

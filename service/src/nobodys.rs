@@ -45,7 +45,7 @@ impl<M: Machine> Service<'_, M> {
                 Some(Ok(Observed::Crashed(_)) | Err(_)) => Event::FoundAstray,
             };
             if self.slots.get_mut(index).is_some_and(|slot| slot.happened(event)) {
-                self.hold_at_once(index, "it was not held when the partition began");
+                self.hold_at_once(index, "it was not held at boot");
             }
         }
     }
@@ -57,7 +57,7 @@ impl<M: Machine> Service<'_, M> {
         }
         // What fails is tried again by the next request for it.
         if self.hold_for_nobody(index).is_err() {
-            log::error!("processor index {index}: the hardware does not hold it; it stays nobody's");
+            log::error!("processor index {index}: it is not held, and stays nobody's");
         }
     }
 

@@ -82,7 +82,7 @@ pub(crate) fn loaded(
         None => log::info!("{name}: no resource table"),
     }
     if loaded.secure_declined {
-        log::warn!("{name}: the image asks for a secure boot (BOOTSEC); this processor runs it non-secure");
+        log::warn!("{name}: asks for a secure boot (BOOTSEC), runs non-secure");
     }
     log::info!("{name}: loaded {total} bytes for {:#06x}, {} segments", caller.endpoint, segments.len());
 }

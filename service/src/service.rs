@@ -146,6 +146,9 @@ impl<'a, M: Machine> Service<'a, M> {
                 Command::BindEvents,
                 self.find(processor).and_then(|index| self.bind_events(caller, index, notification)),
             ),
+            Request::Confirm { processor } => {
+                (Command::Confirm, self.find(processor).and_then(|index| self.confirm(caller, index)))
+            }
             Request::GetMeasurements(question) => (Command::GetMeasurements, self.measurements(question)),
             Request::Unimplemented(command) => (command, Err(Refusal::NotImplemented.into())),
         };

@@ -4,11 +4,10 @@ mod support;
 use remoteproc_abi::door_d::Request;
 use remoteproc_abi::status::Status;
 use remoteproc_image::provider::CipherKey;
-use remoteproc_image::write::{Container, Order, RsaKey};
 use remoteproc_refusal::Refusal;
 use remoteproc_service::configuration::Board;
 use remoteproc_service::lifecycle::State;
-use support::{Bench, KERNEL, M33, Seen, VM, board, sample, succeeded, vector};
+use support::{Bench, KERNEL, M33, Seen, VM, board, counting, sample, succeeded, vector};
 
 /// The vector's key: it stays for the length of the tests.
 fn key() -> CipherKey<'static> {
@@ -30,14 +29,6 @@ fn isolated() -> Bench {
     Bench::with(with_key(false), |machine| {
         machine.drivers.iter_mut().for_each(|driver| driver.enforces = true)
     })
-}
-
-/// Firmware with a security counter.
-fn counting(counter: u32) -> Vec<u8> {
-    let key = RsaKey::from_pkcs8_der(&vector("keys/rsa2048.pk8.der")).unwrap();
-    let container =
-        Container::new(Order::Mainline).image(&vector("elf/fw_m33_ns.elf")).boot_address(0x8010_0000);
-    container.security_counter(counter).sign(&key).unwrap()
 }
 
 fn counter(bench: &mut Bench) -> u64 {

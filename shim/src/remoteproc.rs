@@ -318,6 +318,15 @@ impl<T: Tee> Remoteproc<T> {
         self.complete(&request, Command::BindEvents)
     }
 
+    /// Says that the firmware that runs is to stay: raises the platform's security counter to its own, where the manifest leaves that
+    /// to the owner (`counter-on-confirm`). Elsewhere it has risen at the start, and this changes nothing.
+    ///
+    /// # Errors
+    /// See [`Error`]; refused by anybody but the owner, and while the processor does not run.
+    pub fn confirm(&mut self) -> Result<(), Failure<T>> {
+        self.complete(&Request::Confirm { processor: self.processor }, Command::Confirm)
+    }
+
     /// Asks something that is answered at once.
     pub(crate) fn question<A>(
         &mut self,

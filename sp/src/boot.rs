@@ -72,7 +72,7 @@ extern "C" fn partition_main(boot_information: u64) -> ! {
 extern "C" fn context_main() -> ! {
     if partition::is_used_by(contexts::current()) {
         // What it was doing is half done.
-        log::error!("an execution context starts again in the middle of a request");
+        log::error!("a context starts again in the middle of a request");
         panic!();
     }
     serve::serve(&mut Front)

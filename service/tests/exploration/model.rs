@@ -145,6 +145,7 @@ fn board(processors: usize) -> Board<'static> {
         boot_security: BootSecurity::RunsNonSecure,
         endpoints: heapless::Vec::new(),
         attach_endpoints: heapless::Vec::new(),
+        counter_on_confirm: false,
     };
     Board {
         name: "paper",

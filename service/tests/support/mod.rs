@@ -13,7 +13,7 @@ use remoteproc_abi::result::TeeResult;
 use remoteproc_abi::status::{Operation, ProcessorState, Status};
 use remoteproc_image::provider::TrustedKey;
 use remoteproc_image::target::{Access, BootSecurity, Region};
-use remoteproc_image::write::OwnedPublicKey;
+use remoteproc_image::write::{Container, Order, OwnedPublicKey, RsaKey};
 use remoteproc_refusal::Refusal;
 use remoteproc_service::client_memory::{ClientMemory, PhysicalRange};
 use remoteproc_service::configuration::{Board, Processor};
@@ -76,6 +76,14 @@ pub fn sample() -> Vec<u8> {
     vector("04-rsa2048-platTLV-keyinfo.sig")
 }
 
+/// Firmware with a security counter.
+pub fn counting(counter: u32) -> Vec<u8> {
+    let key = RsaKey::from_pkcs8_der(&vector("keys/rsa2048.pk8.der")).unwrap();
+    let container =
+        Container::new(Order::Mainline).image(&vector("elf/fw_m33_ns.elf")).boot_address(0x8010_0000);
+    container.security_counter(counter).sign(&key).unwrap()
+}
+
 /// Another one that loads: two images, BOOTADDR, BOOTSEC.
 pub fn second() -> Vec<u8> {
     vector("05-st-rsa2048-bootaddr-sec.sig")
@@ -112,6 +120,7 @@ pub fn board() -> Board<'static> {
         boot_security: BootSecurity::RunsNonSecure,
         endpoints: Bounded::new(),
         attach_endpoints: Bounded::new(),
+        counter_on_confirm: false,
     };
     let m4 = Processor {
         id: M4,

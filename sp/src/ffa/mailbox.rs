@@ -99,7 +99,7 @@ impl Mailbox {
             Err(_) => Err(CallError::Refused(FfaError::NoMemory.into())),
         };
         if let Err(error) = result {
-            log::error!("memory {handle:#x} could not be given back: {error}");
+            log::error!("memory {handle:#x} not given back: {error}");
         }
     }
 
@@ -144,7 +144,7 @@ const SIZE_OF_RELINQUISH: usize = 32;
 /// FFA_RX_RELEASE: lets the SPMC write the RX buffer again. Refused only if the partition does not own it; then that is so.
 fn release_rx() {
     if let Err(error) = request(FuncId::RxRelease, &[], SUCCESS) {
-        log::error!("the RX buffer could not be released: {error}");
+        log::error!("RX buffer not released: {error}");
     }
 }
 

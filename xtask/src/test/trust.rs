@@ -34,6 +34,8 @@ const CASES: [&str; 5] = [
     "stays_when_the_start_is_refused",
     "older_firmware_is_refused",
 ];
+/// The one whose manifest leaves the counter to the owner.
+const CONFIRMED: (&str, &str) = ("rises_when_confirmed", "processors { m33 { counter-on-confirm; }; };");
 /// The one whose partition is a build that fails on request, and the feature of that.
 const FAILING: (&str, &str) = ("stays_when_its_write_fails", "fault-injection");
 
@@ -105,7 +107,7 @@ fn counters(suite: &mut Suite, own: &Key) -> Result<()> {
     let mut images = suite.images()?;
     let elf = images.remote_firmware.clone();
     let own_firmware = sign::own_firmware(&suite.workspace, &elf)?;
-    for name in CASES.into_iter().chain([FAILING.0]) {
+    for name in CASES.into_iter().chain([CONFIRMED.0, FAILING.0]) {
         let case = format!("counters::{name}");
         if !suite.wants(&case) {
             continue;
@@ -124,7 +126,8 @@ fn counters(suite: &mut Suite, own: &Key) -> Result<()> {
             images.partition = firmware::build_test_partition(&suite.workspace, &suite.toolchain, FAILING.1)?;
         }
         let keys = std::slice::from_ref(own);
-        run_images(suite, &case, 0, keys, "", &parameters, (&images, Clock::Host))?;
+        let properties = if name == CONFIRMED.0 { CONFIRMED.1 } else { "" };
+        run_images(suite, &case, 0, keys, properties, &parameters, (&images, Clock::Host))?;
         if suite.tally.total() == before {
             bail!("the payload has no case {case}");
         }

@@ -17,6 +17,7 @@ crate::cases! { "counters":
     stays_when_the_start_is_refused
     stays_when_its_write_fails
     older_firmware_is_refused
+    rises_when_confirmed
 }
 
 /// The command of a partition that fails on request (`sp/src/fault.rs`), and the way to fail: the next write of the counter.
@@ -163,4 +164,29 @@ fn older_firmware_is_refused(context: &mut Context) -> Outcome {
     let outcome = context.load(file);
     context.expect_load_refused(outcome, Refusal::CounterTooLow)?;
     context.expect_clear()
+}
+
+/// Where the manifest leaves it to the owner: a start raises nothing, so the older firmware still runs, until CONFIRM.
+fn rises_when_confirmed(context: &mut Context) -> Outcome {
+    let outcome = context.client.confirm();
+    context.expect_command_refused(outcome, Refusal::NotLoaded)?;
+    runs_once(context, "counter-9")?;
+    expect_counter(context, 0, "after a start")?;
+    let file = context.file("counter-5")?;
+    let signs = firmware::load_file(context, file)?;
+    let outcome = context.client.confirm();
+    context.expect_command_refused(outcome, Refusal::NotRunning)?;
+    let heartbeat = firmware::start(context, signs)?;
+    expect_counter(context, 0, "before CONFIRM")?;
+    context.client.confirm().map_err(|error| failure!("CONFIRM: {error}"))?;
+    expect_counter(context, 5, "after CONFIRM")?;
+    context.client.confirm().map_err(|error| failure!("CONFIRM again: {error}"))?;
+    firmware::stop(context, heartbeat)?;
+    let outcome = context.client.confirm();
+    context.expect_command_refused(outcome, Refusal::NotRunning)?;
+    context.client.release().map_err(|error| failure!("release: {error}"))?;
+    let file = context.file("counter-4")?;
+    let outcome = context.load(file);
+    context.expect_load_refused(outcome, Refusal::CounterTooLow)?;
+    expect_counter(context, 5, "in the end")
 }

@@ -74,7 +74,7 @@ impl Buffers {
 
     /// Puts a request into the buffer, any command's.
     fn command(random: &mut Random, Buffer { address, handle, .. }: Buffer) -> Made {
-        let known = (1..=6).chain(0x10..=0x17).nth(random.below(14) as usize).unwrap_or(LOAD);
+        let known = (1..=6).chain(0x10..=0x18).nth(random.below(15) as usize).unwrap_or(LOAD);
         let opcode = if random.once_in(8) { random.below(0x20) as u16 } else { known };
         // This processor's state is followed by door D.
         let processor = if opcode == START || random.once_in(8) { 77 } else { 0 };

@@ -8,7 +8,7 @@ use remoteproc_abi::command::Command;
 use remoteproc_refusal::Refusal;
 
 /// The refusals that messages provoke with the memory that the case prepares: what is not signed in it may be anything.
-const REACHABLE: [Refusal; 52] = [
+const REACHABLE: [Refusal; 53] = [
     Refusal::TooShort,
     Refusal::BadMagic,
     Refusal::BadVersion,
@@ -19,6 +19,7 @@ const REACHABLE: [Refusal; 52] = [
     Refusal::AnotherImageLoaded,
     Refusal::IsRunning,
     Refusal::IsStopped,
+    Refusal::NotRunning,
     Refusal::HandleUnknown,
     Refusal::TooManyRanges,
     Refusal::RangeNotNormalWorld,
@@ -177,8 +178,8 @@ pub struct Counts {
     framework: u32,
     /// Answers of the partition: by sender, of door D and of door T.
     senders: [[u32; 2]; ENDPOINTS.len()],
-    commands: [u32; 0x18],
-    door_t_commands: [u32; 0x18],
+    commands: [u32; 0x19],
+    door_t_commands: [u32; 0x19],
     framework_messages: [u32; 0x10],
     rpc_calls: [u32; 5],
     refusals: [u32; Refusal::ALL.len()],
@@ -194,8 +195,8 @@ impl Default for Counts {
             by_spmc: 0,
             framework: 0,
             senders: [[0; 2]; ENDPOINTS.len()],
-            commands: [0; 0x18],
-            door_t_commands: [0; 0x18],
+            commands: [0; 0x19],
+            door_t_commands: [0; 0x19],
             framework_messages: [0; 0x10],
             rpc_calls: [0; 5],
             refusals: [0; Refusal::ALL.len()],
@@ -219,7 +220,7 @@ impl<F: Fn() -> I, I: Iterator<Item = (&'static str, u32)>> fmt::Display for Lis
 }
 
 /// The commands that exist, with their numbers.
-fn known(counts: [u32; 0x18]) -> impl Iterator<Item = (Command, u32)> {
+fn known(counts: [u32; 0x19]) -> impl Iterator<Item = (Command, u32)> {
     (0u16..).zip(counts).filter_map(|(id, count)| Some((Command::try_from(id).ok()?, count)))
 }
 

@@ -247,7 +247,7 @@ impl Fuzzer<'_> {
         let own = |buffer: &Buffer| buffer.owner == who && buffer.held;
         let Some(buffer) = self.buffers.iter().copied().find(own) else { return self.take_or_give(who) };
         let processor = self.context.parameters.processor();
-        let mut request = match self.random.below(27) {
+        let mut request = match self.random.below(28) {
             0..12 => self.load_request(who, processor),
             12 if self.starts < STARTS => Request::Start { processor },
             12 | 13 => Request::Start { processor: 77 },
@@ -260,6 +260,7 @@ impl Fuzzer<'_> {
             20 => Request::GetLastError,
             21 => Request::BindEvents { processor, notification: self.random.below(128) },
             22 => Request::GetMeasurements(Question { part: Part::Summary, entry: 0 }),
+            24 => Request::Confirm { processor },
             23 => Request::GetMeasurements(Question { part: Part::Chain, entry: self.random.below(64) }),
             _ => {
                 let unimplemented = [Command::GetCoredump, Command::ReserveSystem, Command::UnreserveSystem];

@@ -159,7 +159,7 @@ pub fn mutated(
         State::Offline if random.once_in(2) => LOAD,
         _ => random.pick(&[
             LOAD, LOAD, LOAD, LOAD, LOAD, LOAD, LOAD, LOAD, START, START, STOP, 4, 4, 5, RELEASE, RELEASE,
-            0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17,
+            0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18,
         ]),
     };
     let mut payload = [command, 0, 0, 0, 0];
