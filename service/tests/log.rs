@@ -67,10 +67,7 @@ fn a_load_names_signer_segments_table_and_secure_boot() {
     let has = |text: &str| lines.iter().any(|line| line.contains(text));
     assert!(has("INFO m33: segment 0x80000000 at 0x80000000: 16 bytes, 16 in the file, r"), "{lines:#?}");
     assert!(has("INFO m33: resource table 0x80a00210 at 0x80a00210, 144 bytes"), "{lines:#?}");
-    assert!(
-        has("WARN m33: asks for a secure boot (BOOTSEC), runs non-secure"),
-        "{lines:#?}"
-    );
+    assert!(has("WARN m33: asks for a secure boot (BOOTSEC), runs non-secure"), "{lines:#?}");
     assert!(lines.last().unwrap().starts_with("INFO m33: loaded "), "{lines:#?}");
 }
 
