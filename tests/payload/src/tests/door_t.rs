@@ -456,6 +456,7 @@ fn the_buffer_goes_in_mid_load(context: &mut Context) -> Outcome {
 }
 
 fn buffers_are_their_owners(context: &mut Context) -> Outcome {
+    context.needs_machines()?;
     let handle = buffer(context, 1)?;
     expect_eq!(take(context, handle)?, INVALID_STATE, "RETRIEVE_MEM of a buffer that is held");
     memory::write(PLACE, &[0; REQUEST_LENGTH]);
@@ -479,6 +480,7 @@ fn others(context: &mut Context, handle: u64) -> Outcome {
 }
 
 fn buffers_are_counted(context: &mut Context) -> Outcome {
+    context.needs_machines()?;
     let page = |index: usize| Constituent { address: PLACE + index as u64 * FFA_PAGE_SIZE, page_count: 1 };
     let mut handles = [0; MOST + 1];
     for (index, handle) in handles.iter_mut().enumerate() {

@@ -228,6 +228,7 @@ fn a_client_attaches(context: &mut Context) -> Outcome {
 
 /// With a handover the binding of the one before ends: the new owner is told, by a notification of its own.
 fn who_takes_over_is_told(context: &mut Context) -> Outcome {
+    context.needs_machines()?;
     let before = receiver(context, 10)?;
     let signs = load(context)?;
     bind(context, 10)?;
