@@ -249,13 +249,14 @@ enum DoorTEnd {
 /// A load by door T until so many bytes are done, or with this byte changed.
 fn by_door_t(context: &mut Context, file: File, place: u64, end: DoorTEnd) -> Outcome<bool> {
     let processor = context.parameters.processor();
+    let images = metadata_length(file)?;
     let handle = door_t::buffer(context, PAGES)?;
     let mut byte = [0];
     memory::read(file.address + place, &mut byte);
     if end == DoorTEnd::Damaged {
         memory::write(file.address + place, &[!byte[0]]);
     }
-    let (mut claimed, images) = (false, metadata_length(file)?);
+    let mut claimed = false;
     let until = if end == DoorTEnd::Damaged { u64::MAX } else { place.max(1) };
     let outcome = door_t::load_while(context, handle, file, CHUNK, &mut |context, done| {
         if !claimed && done >= images {

@@ -92,7 +92,8 @@ impl Buffers {
             // The first argument: a mode, a part, an index, a notification.
             body[8] = random.below(4) as u8;
         }
-        if opcode != START && random.once_in(4) {
+        // A load whose chunk is shorter than a header would stay under way.
+        if ![START, LOAD].contains(&opcode) && random.once_in(4) {
             // Behind the processor, so that no other one is meant.
             body[4 + random.below(28) as usize] = random.next() as u8;
         }
