@@ -137,6 +137,7 @@ const EXCEPTIONS: [Exception; 2] = [
     Exception { text: "QEMU System Power off: with GPIO.", test: "" },
     // Hafnium tells of clients' handles that nobody shared, which these tests make up.
     Exception { text: "Invalid FF-A memory handle.", test: "sharing::" },
+    Exception { text: "Invalid FF-A memory handle.", test: "door_t::" },
 ];
 
 /// What the firmware's lines say against the run.

@@ -1,7 +1,7 @@
 //! A defence is proved by its absence: one partition that takes a guard out on request, and for each guard the payload's cases that
 //! must fail without it, and pass with it.
 //!
-//! Two guards have no case here ([`ON_THE_HOST`]): nothing in this machine closes memory (`Close`), and its memory can always be cleared (`WipeAgain`).
+//! Two guards have no case here: nothing in this machine closes memory (`Close`), and its memory can always be cleared (`WipeAgain`).
 //! The exploration on the host has a control for them (`service/tests/exploration`).
 use super::Suite;
 use super::emulated::{

@@ -32,7 +32,7 @@ fn refused(context: &mut Context, payload: [u64; 5], refusal: Refusal) -> Outcom
 
 fn unknown_commands(context: &mut Context) -> Outcome {
     // 0xfa17 makes a partition fail that is built for that: not this one.
-    for id in [0, 7, 8, 0x0f, 0x18, 0x99, 0xfa17, 0x7fff, 0xffff] {
+    for id in [0, 7, 8, 0x0f, 0x19, 0x99, 0xfa17, 0x7fff, 0xffff] {
         refused(context, [id, 0, 0, 0, 0], Refusal::UnknownCommand)?;
         refused(context, [id, u64::MAX, u64::MAX, u64::MAX, u64::MAX], Refusal::UnknownCommand)?;
     }
