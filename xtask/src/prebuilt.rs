@@ -132,7 +132,7 @@ struct Exception {
 }
 
 /// The only alarms that a good run may have.
-const EXCEPTIONS: [Exception; 2] = [
+const EXCEPTIONS: [Exception; 3] = [
     // TF-A announces the power-off that the payload asks for with its highest level.
     Exception { text: "QEMU System Power off: with GPIO.", test: "" },
     // Hafnium tells of clients' handles that nobody shared, which these tests make up.
