@@ -224,7 +224,7 @@ refusals! {
     0x1301 HardwareFailed "HARDWARE_FAILED" Generic "The processor's reset control did not answer: look at the platform's hardware or, in emulation, at the supervisor."
     0x1302 DestinationAbort "DESTINATION_ABORT" Generic "Writing the processor's memory was aborted by the bus: check the regions of the manifest."
     0x1303 IsolationFailed "ISOLATION_FAILED" Security "The processor's memory could not be closed to the normal world: look at the firewall's configuration."
-    0x1304 CounterWriteFailed "COUNTER_WRITE_FAILED" Generic "The platform's security counter could not be read or raised, so that START_FW holds the processor in reset: look at the counter's storage."
+    0x1304 CounterWriteFailed "COUNTER_WRITE_FAILED" Generic "The platform's security counter could not be read or raised; a start is undone, firmware that waits for CONFIRM runs on: look at the counter's storage."
 
     0x1401 NotificationOutOfRange "NOTIFICATION_OUT_OF_RANGE" BadParameters "The notification's id is above 63: bind one that the endpoint has."
     0x1402 NoNotifications "NO_NOTIFICATIONS" NotSupported "The SPMC delivers no notifications: ask GET_STATUS from time to time instead."

@@ -5,7 +5,7 @@ use crate::guards::Guard;
 use crate::hardware::{Boot, DriverError, DriverProgress, GRACEFUL_LIMIT_MS, Machine, RemoteMemory};
 use crate::lifecycle::{Ask, Event, Pending, State, Verdict};
 use crate::processor::{Slot, Wait};
-use crate::regions::{self, Cursor};
+use crate::regions::{self, Purge};
 use crate::result::Refused;
 use crate::seal::Check;
 use crate::service::{Outcome, Service, in_progress, success};
@@ -84,6 +84,9 @@ impl<M: Machine> Service<'_, M> {
         if let Some(before) = slot.owner.filter(|owner| *owner != caller)
             && (slot.state(), slot.pending(), slot.handed_over) == (State::Running, None, false)
         {
+            // Where the hardware does not say that it runs, START_FW is refused, and nothing has changed.
+            self.driver(index)?.observe().map_err(|_| Refusal::HardwareFailed)?;
+            let slot = self.slot(index)?;
             slot.handed_over = true;
             slot.belongs_to(caller);
             log::warn!(
@@ -165,22 +168,19 @@ impl<M: Machine> Service<'_, M> {
         Ok(opened.is_ok())
     }
 
-    /// Goes on clearing the private memory of a processor that is held. If that fails the stop has failed, and may be repeated.
+    /// Goes on clearing the private memory of a processor that is held. If that fails the stop is under way all the same, and its next
+    /// request begins the clearing anew.
     fn purge(&mut self, index: usize, budget: &mut Budget) -> Result<Progress, Refused> {
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
-        let at = match &mut slot.purge {
-            Some(at) => at,
-            none => {
-                regions::close_private(&mut self.machine, index, processor)?;
-                none.insert(Cursor::default())
-            }
+        let purge = slot.purge.get_or_insert_default();
+        let Some(purged) = purge.go_on(&mut self.machine, index, processor, budget) else {
+            return Ok(Progress::Pending);
         };
-        let cleared = regions::clear_private(&mut self.machine, processor, at, budget);
-        if cleared.is_err() {
-            slot.purge = None;
+        if purged.is_err() {
+            slot.purge = Some(Purge::default());
         }
-        Ok(cleared?)
+        purged.map_err(Into::into).map(|()| Progress::Done)
     }
 
     /// Asks the firmware to stop by itself. Tells whether to wait for it; if not, the processor is to be held: the firmware is ready,
@@ -221,6 +221,8 @@ impl<M: Machine> Service<'_, M> {
         if self.admit(index, caller, Ask::Release)? == Verdict::AlreadySo {
             return success();
         }
+        let now = self.machine.milliseconds();
+        self.slot(index)?.touched = now;
         if self.slot(index)?.is_nobodys() {
             return match self.clear_for_nobody(index)? {
                 Progress::Pending => in_progress(),
@@ -321,6 +323,8 @@ impl<M: Machine> Service<'_, M> {
             return Err(Refusal::NotRunning.into());
         }
         let counter = slot.firmware.as_ref().ok_or(Refusal::NotLoaded)?.security_counter;
+        // A stop may have failed halfway: that it runs is believed only if the hardware says so.
+        self.driver(index)?.observe().map_err(|_| Refusal::HardwareFailed)?;
         self.raise_counter(index, counter)?;
         success()
     }

@@ -6,6 +6,7 @@ use crate::guards::Guard;
 use crate::hardware::{Machine, Observed};
 use crate::jobs::Work;
 use crate::lifecycle::{Event, Pending};
+use crate::regions;
 use crate::result::Refused;
 use crate::service::Service;
 use crate::slice::Budget;
@@ -71,9 +72,12 @@ impl<M: Machine> Service<'_, M> {
             Followed::Pending => Ok(Progress::Pending),
             Followed::Failed => Err(Refusal::HardwareFailed.into()),
             Followed::Done => {
-                let slot = self.slot(index)?;
+                let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
+                let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
                 if slot.happened(Event::HeldForNobody) {
                     slot.begin_wipe(None);
+                    // What was open for a dump is closed at once. The wipe closes it again, and tells if that fails.
+                    let _ = regions::close(&mut self.machine, index, processor);
                 }
                 Ok(Progress::Done)
             }

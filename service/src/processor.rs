@@ -3,7 +3,7 @@ use crate::clients::Caller;
 use crate::events::Binding;
 use crate::hardware::Crash;
 use crate::lifecycle::{Event, Input, Pending, State, Verdict, transition};
-use crate::regions::{Cursor, Wipe};
+use crate::regions::{Purge, Wipe};
 use crate::result::Refused;
 use crate::seal::{Check, Seal};
 use remoteproc_image::provider::Hasher;
@@ -46,7 +46,7 @@ pub(crate) struct Slot<H: Hasher> {
     /// Its memory is being cleared, to be given back.
     pub wipe: Option<Wipe>,
     /// Its private memory is being cleared as a part of a stop: it is held, and nothing else keeps others from reading.
-    pub purge: Option<Cursor>,
+    pub purge: Option<Purge>,
     /// All of its memory may be read for a dump.
     pub readable: bool,
     /// Why, if a start is what it was found out by: the answer to that start, once the memory is clear.

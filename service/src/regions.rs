@@ -2,7 +2,6 @@
 use crate::configuration::Processor;
 use crate::hardware::{Isolation, Machine, RemoteMemory};
 use crate::slice::Budget;
-use remoteproc_image::reader::Progress;
 use remoteproc_image::target::{Access, Region};
 use remoteproc_refusal::Refusal;
 
@@ -40,15 +39,6 @@ pub(crate) fn open_for_dump<M: Machine>(
     processor: &Processor<'_>,
 ) -> Result<(), Refusal> {
     isolate(m, index, private(processor), Isolation::Dump)
-}
-
-/// Closes the private regions: nobody reads them any more.
-pub(crate) fn close_private<M: Machine>(
-    m: &mut M,
-    index: usize,
-    processor: &Processor<'_>,
-) -> Result<(), Refusal> {
-    isolate(m, index, private(processor), Isolation::Loading)
 }
 
 /// Opens the regions as the firmware needs them: private ones to the processor, shared ones to the normal world too.
@@ -89,25 +79,45 @@ pub(crate) fn clear_slice<M: Machine>(
     Ok(Some(if done < region.size.into() { Cursor { done, ..at } } else { at.next_region() }))
 }
 
-/// Goes on clearing the private regions until the budget is spent; the shared ones stay as they are.
-pub(crate) fn clear_private<M: Machine>(
-    machine: &mut M,
-    processor: &Processor<'_>,
-    at: &mut Cursor,
-    budget: &mut Budget,
-) -> Result<Progress, Refusal> {
-    while let Some(region) = processor.regions.get(at.region) {
-        if region.access == Access::Shared {
-            *at = at.next_region();
-            continue;
+/// The clearing of private memory as a part of a stop, under way: close it, clear it, leave it closed. Shared regions stay as they are.
+/// It goes on after a failure, like a wipe.
+#[derive(Clone, Copy, Debug, Default, Hash)]
+pub(crate) struct Purge {
+    /// The regions were told to close.
+    begun: bool,
+    at: Cursor,
+    /// The first failure.
+    failed: Option<Refusal>,
+}
+
+impl Purge {
+    /// Goes on until the budget is spent. `None`: there is more to do.
+    pub fn go_on<M: Machine>(
+        &mut self,
+        m: &mut M,
+        index: usize,
+        processor: &Processor<'_>,
+        budget: &mut Budget,
+    ) -> Option<Result<(), Refusal>> {
+        if !self.begun {
+            self.begun = true;
+            self.failed = isolate(m, index, private(processor), Isolation::Loading).err();
         }
-        if budget.is_spent() {
-            return Ok(Progress::Pending);
+        while let Some(region) = processor.regions.get(self.at.region) {
+            if region.access == Access::Shared {
+                self.at = self.at.next_region();
+                continue;
+            }
+            if budget.is_spent() {
+                return None;
+            }
+            let cleared = clear_slice(m, processor, self.at, budget);
+            self.failed = self.failed.or(cleared.err());
+            self.at = cleared.ok().flatten().unwrap_or(self.at.next_region());
         }
-        *at = clear_slice(machine, processor, *at, budget)?.unwrap_or(at.next_region());
+        m.memory().complete_writes();
+        Some(self.failed.map_or(Ok(()), Err))
     }
-    machine.memory().complete_writes();
-    Ok(Progress::Done)
 }
 
 /// A wipe under way: close everything, clear everything, give the regions back. It goes on after a failure, so that as much as

@@ -88,6 +88,18 @@ fn a_counter_that_is_not_written_is_told() {
     assert_eq!(counter(&mut bench), 5);
 }
 
+/// A counter never sinks again: it rises only if the hardware says that the firmware runs.
+#[test]
+fn what_may_not_run_is_not_confirmed() {
+    let mut bench = started(waits_for_it());
+    bench.machine().failure.at(0, true);
+    let answer = confirm(&mut bench);
+    bench.refused(KERNEL, answer, Refusal::HardwareFailed);
+    bench.machine().failure.end();
+    assert_eq!(counter(&mut bench), 0);
+    succeeded(confirm(&mut bench));
+}
+
 /// Each processor has a counter of its own, and a rule of its own for it.
 #[test]
 fn elsewhere_the_start_has_raised_it_already() {

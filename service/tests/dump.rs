@@ -194,6 +194,38 @@ fn a_clear_that_fails_is_a_stop_that_fails() {
     panic!("a stop has no end");
 }
 
+/// Memory of which one region can't be cleared, for good: all others are, and the stop stays under way, which is no crash.
+#[test]
+fn what_can_be_cleared_is_cleared() {
+    let mut bench = bench(false);
+    run(&mut bench, &firmware(true, None));
+    bench.machine().memory.broken = Some(0x8000_0000);
+    for _ in 0..2 {
+        let answer = bench.stop(KERNEL);
+        bench.refused(KERNEL, answer, Refusal::DestinationAbort);
+        bench.service.look_around();
+        let status = Status::of(&bench.ask_once(VM, Request::GetStatus { processor: M33 })).unwrap();
+        assert_eq!((status.state, status.operation), (ProcessorState::Running, Some(Operation::Stop)));
+        assert!(holds(&mut bench, &PRIVATE[2..], [0; 16]), "the regions behind the broken one");
+    }
+    bench.machine().memory.broken = None;
+    succeeded(bench.stop(KERNEL));
+    assert!(is_private_clear(&mut bench));
+}
+
+/// What a machine that is gone had opened for a dump is closed at once.
+#[test]
+fn a_dump_of_one_that_is_gone_is_closed() {
+    let mut bench = bench(true);
+    succeeded(bench.load(VM, M33, &firmware(false, None)));
+    succeeded(bench.start(VM));
+    succeeded(bench.stop(VM));
+    assert_eq!(bench.machine().isolations(), OPEN);
+    bench.service.forget(VM.endpoint, &mut bench.client);
+    assert_eq!(bench.machine().isolations(), [Isolation::Loading; 5]);
+    assert!(!readable(&mut bench));
+}
+
 /// Memory that can't be opened: the stop stands, and nobody is told that he may read.
 #[test]
 fn a_region_that_stays_closed_is_not_readable() {

@@ -181,6 +181,12 @@ fn a_running_processor_is_handed_over_once_to_those_listed() {
     succeeded(bench.ask(KERNEL, Request::BindEvents { processor: M33, notification: 1 }));
     let answer = bench.start(ONE_CALLER);
     bench.refused(ONE_CALLER, answer, Refusal::NotOwner);
+    // Where the hardware does not say that it runs, nothing is handed over.
+    bench.machine().failure.at(0, true);
+    let answer = bench.start(VM);
+    bench.refused(VM, answer, Refusal::HardwareFailed);
+    bench.machine().failure.end();
+    assert_eq!(bench.owner(), Some(KERNEL.endpoint));
     succeeded(bench.start(VM));
     assert_eq!((bench.state(), bench.owner()), (State::Running, Some(VM.endpoint)));
     // Once: neither back, nor on to the same endpoint's other door.

@@ -70,6 +70,8 @@ pub struct FakeMemory {
     dirty: Rc<Cell<bool>>,
     failure: Failure,
     seen: Record,
+    /// An address at which nothing can be cleared.
+    pub broken: Option<u64>,
 }
 
 impl FakeMemory {
@@ -129,7 +131,7 @@ impl RemoteMemory for FakeMemory {
     fn clear(&mut self, address: u64, size: u64) -> Result<(), Fault> {
         self.seen.borrow_mut().push(Seen::Clear(address, size));
         self.assert_closed(address, size, true);
-        if self.failure.strikes() {
+        if self.failure.strikes() || self.broken.is_some_and(|at| (address..address + size).contains(&at)) {
             return Err(Fault);
         }
         self.dirty.set(true);
@@ -376,6 +378,7 @@ impl FakeMachine {
             crypto: FakeCrypto::default(),
             drivers: (0..board.processors.len()).map(driver).collect(),
             memory: FakeMemory {
+                broken: None,
                 bytes: vec![UNTOUCHED; WINDOW_SIZE],
                 doors: doors.clone(),
                 dirty: dirty.clone(),
