@@ -56,5 +56,7 @@ fn parameters(suite: &mut Suite) -> Result<Parameters> {
     place(&mut parameters, "firmware", "remote-core-firmware.sig", own, "")?;
     let sample = vectors_directory(suite).join(SAMPLE.0);
     place(&mut parameters, "sample", SAMPLE.0, sample, "")?;
+    let large = sign::large_firmware(&suite.workspace, &elf)?;
+    place(&mut parameters, "large", "large-firmware.sig", large, "")?;
     Ok(parameters)
 }
