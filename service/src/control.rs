@@ -5,7 +5,7 @@ use crate::guards::Guard;
 use crate::hardware::{Boot, DriverError, DriverProgress, GRACEFUL_LIMIT_MS, Machine, RemoteMemory};
 use crate::lifecycle::{Ask, Event, Pending, State, Verdict};
 use crate::processor::{Slot, Wait};
-use crate::regions::{self, Purge};
+use crate::regions::{self, Clearing, Extent};
 use crate::result::Refused;
 use crate::seal::Check;
 use crate::service::{Outcome, Service, in_progress, success};
@@ -174,11 +174,11 @@ impl<M: Machine> Service<'_, M> {
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
         let purge = slot.purge.get_or_insert_default();
-        let Some(purged) = purge.go_on(&mut self.machine, index, processor, budget) else {
+        let Some(purged) = purge.go_on(&mut self.machine, index, processor, Extent::Private, budget) else {
             return Ok(Progress::Pending);
         };
         if purged.is_err() {
-            slot.purge = Some(Purge::default());
+            slot.purge = Some(Clearing::default());
         }
         purged.map_err(Into::into).map(|()| Progress::Done)
     }
@@ -263,7 +263,7 @@ impl<M: Machine> Service<'_, M> {
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
         let slot = self.slots.get_mut(index).ok_or(Refusal::UnknownProcessor)?;
         let wipe = slot.wipe.get_or_insert_default();
-        let Some(wiped) = wipe.go_on(&mut self.machine, index, processor, budget) else {
+        let Some(wiped) = wipe.go_on(&mut self.machine, index, processor, Extent::Whole, budget) else {
             return Ok(Progress::Pending);
         };
         if wiped.is_ok() || again {

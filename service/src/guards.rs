@@ -6,7 +6,7 @@ use crate::service::Service;
 #[cfg(feature = "control")]
 use remoteproc_image::provider::{Algorithm, CipherKey, Provider, PublicKey, Signed};
 
-/// A guard. Its number is what the partition of the controls is told (`sp/src/guards.rs`).
+/// A guard. Its number is what the partition of the controls is told (`sp/src/guards.rs`). The last four stand in the partition itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
     /// Only its owner may ask something of a processor.
@@ -45,11 +45,19 @@ pub enum Guard {
     OwnerGone = 17,
     /// After a stop, private memory is open, or kept where nothing closes it, only if it may be read for a dump.
     Dump = 18,
+    /// Client memory is held until its bytes are used: its owner can't take it back meanwhile.
+    HoldMemory = 19,
+    /// A copy that aborts is an error, and not the partition's end.
+    FixUp = 20,
+    /// What a virtual machine had asked before it was gone is not done afterwards.
+    Stale = 21,
+    /// Who was answered BUSY has the next turn.
+    Turn = 22,
 }
 
 impl Guard {
     /// Every value.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::Owner,
         Self::Wipe,
         Self::Seal,
@@ -68,6 +76,10 @@ impl Guard {
         Self::WipeAgain,
         Self::OwnerGone,
         Self::Dump,
+        Self::HoldMemory,
+        Self::FixUp,
+        Self::Stale,
+        Self::Turn,
     ];
 }
 

@@ -3,7 +3,7 @@ use crate::clients::Caller;
 use crate::events::Binding;
 use crate::hardware::Crash;
 use crate::lifecycle::{Event, Input, Pending, State, Verdict, transition};
-use crate::regions::{Purge, Wipe};
+use crate::regions::Clearing;
 use crate::result::Refused;
 use crate::seal::{Check, Seal};
 use remoteproc_image::provider::Hasher;
@@ -44,9 +44,9 @@ pub(crate) struct Slot<H: Hasher> {
     pub owner: Option<Caller>,
     pub firmware: Option<Firmware>,
     /// Its memory is being cleared, to be given back.
-    pub wipe: Option<Wipe>,
+    pub wipe: Option<Clearing>,
     /// Its private memory is being cleared as a part of a stop: it is held, and nothing else keeps others from reading.
-    pub purge: Option<Purge>,
+    pub purge: Option<Clearing>,
     /// All of its memory may be read for a dump.
     pub readable: bool,
     /// Why, if a start is what it was found out by: the answer to that start, once the memory is clear.
@@ -141,7 +141,7 @@ impl<H: Hasher> Slot<H> {
 
     /// From now on the memory is being cleared.
     pub fn begin_wipe(&mut self, start_refused: Option<Refused>) {
-        self.wipe = Some(Wipe::default());
+        self.wipe = Some(Clearing::default());
         self.readable = false;
         self.start_refused = start_refused;
         self.check = None;
@@ -195,7 +195,7 @@ mod tests {
                 slot.owner = Some(owner);
                 slot.events = Some(Binding { owner, notification: 1 });
                 slot.wait = Some(Wait { pending: Pending::Stop, since: 5 });
-                slot.wipe = Some(Wipe::default());
+                slot.wipe = Some(Clearing::default());
                 slot.crash = Crash::Lockup;
                 let identity = [7; 32];
                 slot.firmware = Some(Firmware {

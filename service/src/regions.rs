@@ -5,16 +5,32 @@ use crate::slice::Budget;
 use remoteproc_image::target::{Access, Region};
 use remoteproc_refusal::Refusal;
 
-/// Sets who may reach these regions. Tries every one, even after one failed.
-fn isolate<'r, M: Machine>(
+/// Which of a processor's regions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All of them.
+    Whole,
+    /// The private ones.
+    Private,
+}
+
+impl Extent {
+    fn includes(self, region: &Region) -> bool {
+        self == Self::Whole || region.access == Access::Private
+    }
+}
+
+/// Sets who may reach regions. Tries every one, even after one failed.
+fn isolate<M: Machine>(
     machine: &mut M,
     index: usize,
-    regions: impl Iterator<Item = &'r Region>,
+    processor: &Processor<'_>,
+    extent: Extent,
     isolation: Isolation,
 ) -> Result<(), Refusal> {
     let driver = machine.driver(index).ok_or(Refusal::HardwareFailed)?;
     let mut outcome = Ok(());
-    for region in regions {
+    for region in processor.regions.iter().filter(|region| extent.includes(region)) {
         if driver.isolate(region, isolation).is_err() {
             outcome = Err(Refusal::IsolationFailed);
         }
@@ -24,12 +40,7 @@ fn isolate<'r, M: Machine>(
 
 /// Closes all regions to everybody but the partition.
 pub(crate) fn close<M: Machine>(m: &mut M, index: usize, processor: &Processor<'_>) -> Result<(), Refusal> {
-    isolate(m, index, processor.regions.iter(), Isolation::Loading)
-}
-
-/// The private regions.
-fn private<'r>(processor: &'r Processor<'_>) -> impl Iterator<Item = &'r Region> {
-    processor.regions.iter().filter(|region| region.access == Access::Private)
+    isolate(m, index, processor, Extent::Whole, Isolation::Loading)
 }
 
 /// Opens the private regions, to be read for a dump. The shared ones are open.
@@ -38,14 +49,14 @@ pub(crate) fn open_for_dump<M: Machine>(
     index: usize,
     processor: &Processor<'_>,
 ) -> Result<(), Refusal> {
-    isolate(m, index, private(processor), Isolation::Dump)
+    isolate(m, index, processor, Extent::Private, Isolation::Dump)
 }
 
 /// Opens the regions as the firmware needs them: private ones to the processor, shared ones to the normal world too.
 /// Everything written is complete before that.
 pub(crate) fn open<M: Machine>(m: &mut M, index: usize, processor: &Processor<'_>) -> Result<(), Refusal> {
     m.memory().complete_writes();
-    isolate(m, index, processor.regions.iter(), Isolation::Running)
+    isolate(m, index, processor, Extent::Whole, Isolation::Running)
 }
 
 /// Where a walk over all regions has got to.
@@ -79,10 +90,9 @@ pub(crate) fn clear_slice<M: Machine>(
     Ok(Some(if done < region.size.into() { Cursor { done, ..at } } else { at.next_region() }))
 }
 
-/// The clearing of private memory as a part of a stop, under way: close it, clear it, leave it closed. Shared regions stay as they are.
-/// It goes on after a failure, like a wipe.
+/// Clearing under way: regions are closed, then cleared. It goes on after a failure, so that as much as possible is clear.
 #[derive(Clone, Copy, Debug, Default, Hash)]
-pub(crate) struct Purge {
+pub(crate) struct Clearing {
     /// The regions were told to close.
     begun: bool,
     at: Cursor,
@@ -90,21 +100,23 @@ pub(crate) struct Purge {
     failed: Option<Refusal>,
 }
 
-impl Purge {
-    /// Goes on until the budget is spent. `None`: there is more to do.
+impl Clearing {
+    /// Goes on until the budget is spent. `None`: there is more to do. The whole of a processor's memory is given back in the end,
+    /// unless it may still hold something; private regions that a stop clears stay closed.
     pub fn go_on<M: Machine>(
         &mut self,
         m: &mut M,
         index: usize,
         processor: &Processor<'_>,
+        extent: Extent,
         budget: &mut Budget,
     ) -> Option<Result<(), Refusal>> {
         if !self.begun {
             self.begun = true;
-            self.failed = isolate(m, index, private(processor), Isolation::Loading).err();
+            self.failed = isolate(m, index, processor, extent, Isolation::Loading).err();
         }
         while let Some(region) = processor.regions.get(self.at.region) {
-            if region.access == Access::Shared {
+            if !extent.includes(region) {
                 self.at = self.at.next_region();
                 continue;
             }
@@ -116,50 +128,10 @@ impl Purge {
             self.at = cleared.ok().flatten().unwrap_or(self.at.next_region());
         }
         m.memory().complete_writes();
-        Some(self.failed.map_or(Ok(()), Err))
-    }
-}
-
-/// A wipe under way: close everything, clear everything, give the regions back. It goes on after a failure, so that as much as
-/// possible is clear; regions that may hold something are not given back.
-#[derive(Clone, Copy, Debug, Default, Hash)]
-pub(crate) struct Wipe {
-    /// The regions were told to close.
-    begun: bool,
-    at: Cursor,
-    /// The first failure.
-    failed: Option<Refusal>,
-}
-
-impl Wipe {
-    /// Goes on until the budget is spent. `None`: there is more to do.
-    pub fn go_on<M: Machine>(
-        &mut self,
-        m: &mut M,
-        index: usize,
-        processor: &Processor<'_>,
-        budget: &mut Budget,
-    ) -> Option<Result<(), Refusal>> {
-        if !self.begun {
-            self.begun = true;
-            self.failed = close(m, index, processor).err();
-        }
-        while self.at.region < processor.regions.len() {
-            if budget.is_spent() {
-                return None;
-            }
-            match clear_slice(m, processor, self.at, budget) {
-                Ok(next) => self.at = next.unwrap_or(self.at.next_region()),
-                Err(refusal) => {
-                    self.failed = self.failed.or(Some(refusal));
-                    self.at = self.at.next_region();
-                }
-            }
-        }
-        m.memory().complete_writes();
-        Some(match self.failed {
-            Some(refusal) => Err(refusal),
-            None => isolate(m, index, processor.regions.iter(), Isolation::Normal),
+        Some(match (self.failed, extent) {
+            (Some(refusal), _) => Err(refusal),
+            (None, Extent::Private) => Ok(()),
+            (None, Extent::Whole) => isolate(m, index, processor, extent, Isolation::Normal),
         })
     }
 }

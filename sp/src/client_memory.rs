@@ -1,5 +1,7 @@
 //! Client memory over FF-A: retrieved by handle, read through the copy window, given back.
 use crate::ffa::mailbox::{Mailbox, RetrieveError, SIZE};
+#[cfg(feature = "control")]
+use crate::guards;
 use crate::memory::map::World;
 use crate::memory::window::{self, WindowError};
 use arm_ffa::FfaError;
@@ -8,6 +10,8 @@ use remoteproc_abi::memory_descriptor::{
     ATTRIBUTE_NON_SECURE, DescriptorError, RetrieveRequest, RetrieveResponse,
 };
 use remoteproc_abi::{FFA_PAGE_SIZE, MAX_RANGES};
+#[cfg(feature = "control")]
+use remoteproc_service::Guard;
 use remoteproc_service::buffers::MAX_BUFFERS;
 use remoteproc_service::client_memory::{
     ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved, SharedBuffers,
@@ -34,6 +38,9 @@ struct Held<const RANGES: usize> {
     ranges: Vec<PhysicalRange, RANGES>,
     /// The service has looked at the ranges and wants them used.
     usable: bool,
+    /// The SPMC counts it as given back already.
+    #[cfg(feature = "control")]
+    let_go: bool,
 }
 
 /// What [`FfaMemory`] keeps. In a static of its own, so that no stack need hold it.
@@ -81,7 +88,15 @@ fn keep<const RANGES: usize, const MOST: usize>(
     retrieved: &Retrieved,
 ) -> Result<(), MemoryError> {
     let ranges = Vec::from_slice(&retrieved.ranges).map_err(|_| MemoryError::TooManyRanges)?;
-    list.push(Held { handle, owner, ranges, usable: false }).map_err(|_| MemoryError::NoRoom)
+    let held = Held {
+        handle,
+        owner,
+        ranges,
+        usable: false,
+        #[cfg(feature = "control")]
+        let_go: false,
+    };
+    list.push(held).map_err(|_| MemoryError::NoRoom)
 }
 
 impl FfaMemory {
@@ -121,6 +136,14 @@ impl FfaMemory {
             Ok(retrieved)
         });
         if kept.is_err() {
+            self.mailbox.relinquish(handle);
+        }
+        #[cfg(feature = "control")]
+        if let Some(held) = self.kept.images.last_mut()
+            && held.handle == handle
+            && !guards::stands(Guard::HoldMemory)
+        {
+            held.let_go = true;
             self.mailbox.relinquish(handle);
         }
         kept
@@ -209,7 +232,11 @@ impl ClientMemory for FfaMemory {
     fn relinquish(&mut self, handle: u64) {
         let Kept { images, buffers, .. } = &mut *self.kept;
         if let Some(index) = images.iter().position(|held| held.handle == handle) {
-            images.swap_remove(index);
+            let _held = images.swap_remove(index);
+            #[cfg(feature = "control")]
+            if _held.let_go {
+                return;
+            }
         } else if let Some(index) = buffers.iter().position(|held| held.handle == handle) {
             buffers.swap_remove(index);
         } else {

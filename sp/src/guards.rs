@@ -5,6 +5,7 @@
 //! gives the places of all execution contexts but the first away, 0 takes them back.
 use crate::contexts;
 use crate::machine::Hardware;
+use core::sync::atomic::{AtomicU64, Ordering};
 use remoteproc_abi::door_d::Registers;
 use remoteproc_service::{Guard, Service};
 
@@ -12,6 +13,14 @@ use remoteproc_service::{Guard, Service};
 const COMMAND: u64 = 0xFA18;
 /// The command about places.
 const PLACES: u64 = 0xFA19;
+
+/// Number of the guard that is out, or 0.
+static OUT: AtomicU64 = AtomicU64::new(0);
+
+/// Tells whether a guard of the partition itself stands.
+pub fn stands(guard: Guard) -> bool {
+    OUT.load(Ordering::Relaxed) != guard as u64
+}
 
 /// Takes the command; `None` for other requests.
 pub fn command(request: &Registers, service: &mut Service<'_, Hardware>) -> Option<Registers> {
@@ -29,5 +38,6 @@ pub fn command(request: &Registers, service: &mut Service<'_, Hardware>) -> Opti
     }
     log::warn!("guard that is out: {guard:?}");
     service.remove(guard);
+    OUT.store(number, Ordering::Relaxed);
     Some([0; 5])
 }

@@ -74,11 +74,29 @@ pub fn install(make: impl FnOnce() -> Partition) {
 fn enter<R>(work: impl FnOnce(&mut Partition) -> R) -> Option<R> {
     let (me, now) = (contexts::current(), time::milliseconds());
     let partition = PARTITION.get()?;
-    let Some(guard) = TURN.admits(me, now).then(|| partition.try_lock()).flatten() else {
+    let Some(guard) = is_admitted(me, now).then(|| partition.try_lock()).flatten() else {
         TURN.wait(me, now);
         return None;
     };
     serve_with(me, guard, work)
+}
+
+/// Tells whether it is not somebody else's turn.
+fn is_admitted(me: u32, now: u64) -> bool {
+    #[cfg(feature = "control")]
+    if !guards::stands(remoteproc_service::Guard::Turn) {
+        return true;
+    }
+    TURN.admits(me, now)
+}
+
+/// Tells whether the client of this context's request is gone.
+fn is_stale() -> bool {
+    #[cfg(feature = "control")]
+    if !guards::stands(remoteproc_service::Guard::Stale) {
+        return false;
+    }
+    GONE.is_stale(contexts::place())
 }
 
 /// Works with the service whoever's turn it is. `None`: another execution context does; this one has the next turn, unless another
@@ -100,7 +118,7 @@ fn serve_with<R>(
 ) -> Option<R> {
     // Of a machine that is gone nothing is served any more.
     let unless_stale =
-        |partition: &mut Partition| (!GONE.is_stale(contexts::place())).then(|| work(partition));
+        |partition: &mut Partition| (!is_stale()).then(|| work(partition));
     let result = work_with(me, guard, unless_stale).flatten();
     TURN.served(me);
     do_what_is_due(me);
@@ -226,7 +244,7 @@ impl message::Service for Front {
                 Some(Ok(answer)) => return answer.encode(),
                 Some(Err(registers)) => return registers,
                 None if dead::is_dead() => return message::Dead.handle(client, request),
-                None if last.is_none() || GONE.is_stale(contexts::place()) || waiting.in_vain() => break,
+                None if last.is_none() || is_stale() || waiting.in_vain() => break,
                 None => spin_loop(),
             }
         }
@@ -259,7 +277,7 @@ impl message::Service for Front {
             }
             // Only a buffer that has to be given back is worth a wait without end.
             let in_vain = waiting.in_vain() || !door_t::goes_first(request) && waiting.long();
-            if !door_t::waits_its_turn(request) || in_vain || GONE.is_stale(contexts::place()) {
+            if !door_t::waits_its_turn(request) || in_vain || is_stale() {
                 return door_t::answer_of_the_busy(request);
             }
             spin_loop();

@@ -49,5 +49,7 @@ pub unsafe fn clear(destination: usize, size: usize) -> Result<(), Abort> {
 
 /// Turns a routine's result into ours.
 fn done(result: usize) -> Result<(), Abort> {
+    #[cfg(feature = "control")]
+    assert!(result == 0 || crate::guards::stands(remoteproc_service::Guard::FixUp), "an abort ends it all");
     if result == 0 { Ok(()) } else { Err(Abort) }
 }

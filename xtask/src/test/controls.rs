@@ -24,7 +24,7 @@ const FORGED: (&str, &str) = ("negative/n09-sig-flip.sig", "before:SIGNATURE_INV
 const CHANGED: (&str, &str) = ("negative/n10-segbyte.sig", "after:SEGMENT_HASH_MISMATCH");
 
 /// In one machine.
-const CONTROLS: [Control; 24] = [
+const CONTROLS: [Control; 29] = [
     ("owner", 1, "claims::commands_are_the_owners", "expecting NOT_OWNER"),
     ("wipe-at-release", 2, "lifecycle::load_and_release", "not 0x00 throughout"),
     ("wipe-after-a-failure", 2, "vectors::negative/n10-segbyte.sig", "not 0x00 throughout"),
@@ -54,6 +54,16 @@ const CONTROLS: [Control; 24] = [
     ("dump", 18, "dump::secret_firmware_leaves_nothing", "whether memory may be read"),
     ("owner-gone", 17, "machines::nothing_stays_of_one_that_is_gone", "the owner is Some"),
     ("endpoint-list", 14, "processors::only_listed_endpoints_may_ask", "expecting ENDPOINT_NOT_ALLOWED"),
+    ("memory-is-held", 19, "slices::held_memory_is_not_reclaimed", "the answer to FFA_MEM_RECLAIM"),
+    (
+        "memory-is-held-while-preempted",
+        19,
+        "preemption::everybody_else_waits",
+        "FFA_MEM_RECLAIM of memory that the partition holds",
+    ),
+    ("what-was-asked-before", 21, "machines::one_goes_in_the_middle_of_one_call", "the load: Some("),
+    ("turn", 22, "contexts::who_was_busy_comes_next", "never waits for the one who was busy"),
+    ("owner-among-many-messages", 1, "fuzz::messages_of_all_families", "is carried out on what is"),
 ];
 
 /// In another machine, whose security counter they raise.
@@ -65,6 +75,20 @@ const COUNTERS: [Control; 2] = [
 /// Guards that only the exploration on the host takes out.
 #[cfg(test)]
 const ON_THE_HOST: [Guard; 2] = [Guard::Close, Guard::WipeAgain];
+
+/// Guards that cases of [`ALONE`] take out.
+#[cfg(test)]
+const IN_A_CASE: [Guard; 1] = [Guard::FixUp];
+
+/// How many messages the fuzzer sends, and how often it has to see each command and refusal: fewer than as a test of its own.
+const MESSAGES: [(&str, &str); 3] = [("random", "2000"), ("mutated", "12000"), ("enough", "3")];
+
+/// Cases of the same build that do the taking out themselves, each in a machine of its own: theme and name. Execution contexts
+/// whose places were given away, and a partition that is dead afterwards.
+const ALONE: [(&str, &str); 2] = [
+    ("places", "places::contexts_without_a_place"),
+    ("addresses", "addresses::an_abort_without_its_fix_up"),
+];
 
 /// What the firmware's security counters are.
 const VALUES: [u32; 3] = [4, 5, 9];
@@ -86,6 +110,10 @@ pub fn run_all(suite: &mut Suite) -> Result<()> {
     for (file, expect) in [FORGED, CHANGED] {
         place(&mut parameters, "vector", file, vectors.join(file), expect)?;
     }
+    parameters.set("contexts", "4")?;
+    for (name, count) in MESSAGES {
+        parameters.set(name, count)?;
+    }
     let keys = [key(&vectors, SAMPLE.1)?, key(&vectors, SECOND.1)?];
     try_all(suite, "controls", &CONTROLS, &keys, &mut parameters)?;
 
@@ -97,26 +125,25 @@ pub fn run_all(suite: &mut Suite) -> Result<()> {
         place(&mut parameters, &name, &name, path, "")?;
     }
     try_all(suite, "controls of the security counter", &COUNTERS, &keys[..1], &mut parameters)?;
-    places(suite)
+    ALONE.iter().try_for_each(|(theme, case)| alone(suite, theme, case))
 }
 
-/// The same build gives its places for execution contexts away: what finds none has to answer all the same.
-fn places(suite: &mut Suite) -> Result<()> {
-    const CASE: &str = "places::contexts_without_a_place";
-    if !suite.wants(CASE) {
+/// One case in a machine of its own.
+fn alone(suite: &mut Suite, theme: &str, case: &str) -> Result<()> {
+    if !suite.wants(case) {
         return Ok(());
     }
     let vectors = vectors_directory(suite);
     let mut parameters = Parameters::new("test");
-    parameters.set("theme", "places")?;
+    parameters.set("theme", theme)?;
     place(&mut parameters, "sample", SAMPLE.0, vectors.join(SAMPLE.0), "")?;
     let keys = [key(&vectors, SAMPLE.1)?];
     let mut images = suite.images()?;
     images.partition = firmware::build_test_partition(&suite.workspace, &suite.toolchain, firmware::CONTROL)?;
     let before = suite.tally.total();
-    run_images(suite, "contexts without a place", 0, &keys, PROPERTIES, &parameters, (&images, Clock::Host))?;
+    run_images(suite, case, 0, &keys, PROPERTIES, &parameters, (&images, Clock::Host))?;
     if suite.tally.total() != before + 1 {
-        suite.tally.failed(CASE, "it was not run");
+        suite.tally.failed(case, "it was not run");
     }
     Ok(())
 }
@@ -161,6 +188,7 @@ mod tests {
         let tried = |guard: &Guard| {
             CONTROLS.iter().chain(&COUNTERS).any(|(_, number, ..)| *number == *guard as u8)
                 || ON_THE_HOST.contains(guard)
+                || IN_A_CASE.contains(guard)
         };
         let forgotten: Vec<_> = Guard::ALL.into_iter().filter(|guard| !tried(guard)).collect();
         assert_eq!(forgotten, [], "add a control");

@@ -1,6 +1,7 @@
 //! Shares that name memory which is not the client's: the SPMC says no, and where it does not, the partition does.
+use super::controls;
 use crate::context::Context;
-use crate::framework::{Failure, Outcome, Text};
+use crate::framework::{Case, Failure, Outcome, Text};
 use crate::machine::{Strictness, set_strictness};
 use crate::{expect_eq, failure, memory};
 use remoteproc_abi::memory_descriptor::Constituent;
@@ -20,6 +21,17 @@ crate::cases! { "addresses":
     secure_attribute
     no_ram_behind_the_address
 }
+
+/// Only with a partition that takes a guard out on request (feature `control`), which is dead afterwards.
+pub const CONTROL: &[Case] =
+    &[Case { name: "addresses::an_abort_without_its_fix_up", run: an_abort_without_its_fix_up }];
+
+/// The guard that a copy that aborts is an error (`service/src/guards.rs`).
+const FIX_UP: u64 = 20;
+const LOAD_FW: u64 = 1;
+const GET_INFO: u64 = 0x10;
+/// TARGET_DEAD (docs/abi.md).
+const TARGET_DEAD: u32 = 0xFFFF_3024;
 
 /// The partition's own memory.
 const PARTITION: u64 = 0x0e30_0000;
@@ -184,6 +196,19 @@ fn secure_attribute(context: &mut Context) -> Outcome {
     let good = pages(memory::SCRATCH.start, 4);
     refused(context, Strictness::LenientSecure, &[good], Refusal::RangeNotNormalWorld)?;
     refused(context, Strictness::LenientSecure, &[pages(PARTITION, 1)], Refusal::RangeNotNormalWorld)
+}
+
+/// A copy that aborts is the end of a partition that does not fix it up. Nothing works afterwards.
+fn an_abort_without_its_fix_up(context: &mut Context) -> Outcome {
+    no_ram_behind_the_address(context)?;
+    controls::take_out(context, FIX_UP)?;
+    context.dead = true;
+    let handle = share(context, Strictness::Lenient, &[pages(NO_RAM, 4)])?;
+    let answer = context.ask([LOAD_FW, 0, handle, 0x4000, 0])?;
+    expect_eq!(answer.result, TARGET_DEAD, "the answer to the request whose read aborts");
+    let answer = context.ask([GET_INFO, 0, 0, 0, 0])?;
+    expect_eq!(answer.result, TARGET_DEAD, "the answer afterwards");
+    Ok(())
 }
 
 /// The first byte, and a byte further on, have no RAM behind them: the read aborts and the partition lives on.

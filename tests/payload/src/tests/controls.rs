@@ -2,7 +2,7 @@
 //!
 //! The partition is a build that takes a guard out on request (`sp/src/guards.rs`). What is tried without what comes from the
 //! parameters: `control=NAME,GUARD,CASE,REASON`, where CASE has to fail with REASON in what it says.
-use super::{SPECIAL, THEMES, vectors};
+use super::{SPECIAL, THEMES, contexts, vectors};
 use crate::context::{Context, HYPERVISOR};
 use crate::framework::{self, Failure, Outcome, Text};
 use crate::parameters::number;
@@ -37,6 +37,9 @@ fn control(context: &mut Context, text: &'static str) -> Outcome {
     let guard = number(guard).ok_or_else(|| failure!("{guard} is no number"))?;
     take_out(context, guard)?;
     let outcome = run_case(context, case).and_then(|()| context.expect_nothing_held());
+    // A request that it has left interrupted goes on first; if there is none, that is refused.
+    context.client.tee().transport().storm = None;
+    let _ = contexts::resume(context);
     context.speak_as(HYPERVISOR)?;
     take_out(context, NONE)?;
     // Whatever it has done without its guard, the partition can clear away with it.

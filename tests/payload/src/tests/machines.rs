@@ -3,7 +3,8 @@
 use super::door_t;
 use crate::context::{Context, HYPERVISOR};
 use crate::framework::{Failure, Outcome, Text};
-use crate::processors;
+use crate::parameters::File;
+use crate::processors::{self, Asker};
 use crate::{expect, expect_eq, failure, machine, observe};
 use remoteproc_abi::door_d::{LoadArguments, Request, StopMode};
 use remoteproc_abi::result::TeeResult;
@@ -24,6 +25,8 @@ const REQUEST_32: u32 = 0x8400_006F;
 const REQUEST_64: u32 = 0xC400_006F;
 const SPMC: u16 = 0x8000;
 const DESTROYED: u32 = 6;
+/// The endpoint that may load in one call (the manifest's property).
+const ONE_CALL: u16 = 1;
 
 /// Tells the partition that a virtual machine is gone; returns the status.
 fn tell(sender: u16, function: u32, id: u64) -> Outcome<u64> {
@@ -154,7 +157,7 @@ fn one_goes_while_another_cpu_is_served(context: &mut Context) -> Outcome {
     }
     let parties = super::contexts::parties(context);
     let status = [0x12, context.parameters.processor().into(), 0, 0, 0];
-    let mut others = [processors::Asker { parties, payload: status, ..processors::Asker::default() }; 2];
+    let mut others = [Asker { parties, payload: status, ..Asker::default() }; 2];
     for processor in 1..=others.len() {
         processors::switch_on(processor)?;
     }
@@ -205,6 +208,23 @@ fn a_running_processor_is_handed_over_once(context: &mut Context) -> Outcome {
     context.client.release().map_err(|error| failure!("release: {error}"))
 }
 
+/// Another CPU's LOAD_FW with ONE_CALL, in the name of the virtual machine that may ask for that, and its result.
+fn one_call(context: &mut Context, handle: u64, file: File, result: TeeResult) -> Asker {
+    let parties = super::contexts::parties(context) | u64::from(ONE_CALL) << 16;
+    let arguments = LoadArguments { handle, total: file.length, offset: 0, lent: false, one_call: true };
+    let payload = Request::Load { processor: context.parameters.processor(), arguments }.encode();
+    Asker { parties, payload, results: [result.into(); 2], times: 1, ..Asker::default() }
+}
+
+/// Waits until a load is under way, as anybody can see.
+fn has_begun(context: &mut Context) -> Outcome {
+    let begun = machine::wait_until(60_000, || {
+        context.client.status().is_ok_and(|status| status.state == ProcessorState::Loading)
+    });
+    expect!(begun, "the load does not begin");
+    Ok(())
+}
+
 /// RELINQ_MEM while another CPU loads 10 MiB in one call: it succeeds, long before that load is done.
 fn giving_back_waits_a_slice_beside_one_call(context: &mut Context) -> Outcome {
     if super::contexts::expected(context)? == 1 {
@@ -217,23 +237,9 @@ fn giving_back_waits_a_slice_beside_one_call(context: &mut Context) -> Outcome {
     context.speak_as(HYPERVISOR)?;
     let buffer = door_t::buffer(context, 1)?;
     processors::switch_on(1)?;
-    let parties = super::contexts::parties(context) | 1 << 16;
-    let arguments = LoadArguments { handle, total: large.length, offset: 0, lent: false, one_call: true };
-    let payload = Request::Load { processor: context.parameters.processor(), arguments }.encode();
-    let success = u32::from(TeeResult::Success);
-    let mut loader = [processors::Asker {
-        parties,
-        payload,
-        results: [success, success],
-        times: 1,
-        ..processors::Asker::default()
-    }];
+    let mut loader = [one_call(context, handle, large, TeeResult::Success)];
     let outcome = processors::ask_during(&mut loader, || {
-        // Until the load is under way, as anybody can see.
-        let begun = machine::wait_until(60_000, || {
-            context.client.status().is_ok_and(|status| status.state == ProcessorState::Loading)
-        });
-        expect!(begun, "the load does not begin");
+        has_begun(context)?;
         expect_eq!(door_t::status(context, Call::RelinquishMemory { handle: buffer })?, 0, "RELINQ_MEM");
         let status = context.client.status().map_err(|error| failure!("{error}"))?;
         expect_eq!(
@@ -260,27 +266,14 @@ fn one_goes_in_the_middle_of_one_call(context: &mut Context) -> Outcome {
         return Err(Failure::Skipped(Text::of(format_args!("{why}"))));
     }
     let large = context.large()?;
-    let parties = super::contexts::parties(context) | 1 << 16;
     processors::switch_on(1)?;
     for _ in 0..5 {
         context.speak_as(1)?;
         let handle = context.share_good(&[large.range()])?;
-        let arguments = LoadArguments { handle, total: large.length, offset: 0, lent: false, one_call: true };
-        let payload = Request::Load { processor: context.parameters.processor(), arguments }.encode();
-        let in_progress = u32::from(TeeResult::InProgress);
-        let mut loader = [processors::Asker {
-            parties,
-            payload,
-            // It has begun and is not done; nobody waits for this answer.
-            results: [in_progress, in_progress],
-            times: 1,
-            ..processors::Asker::default()
-        }];
+        // It has begun and is not done; nobody waits for this answer.
+        let mut loader = [one_call(context, handle, large, TeeResult::InProgress)];
         let outcome = processors::ask_during(&mut loader, || {
-            let begun = machine::wait_until(60_000, || {
-                context.client.status().is_ok_and(|status| status.state == ProcessorState::Loading)
-            });
-            expect!(begun, "the load does not begin");
+            has_begun(context)?;
             tell(HYPERVISOR, REQUEST_64, 1)
         });
         expect_eq!(outcome?, 0, "the status");

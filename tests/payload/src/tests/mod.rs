@@ -67,6 +67,7 @@ const THEMES: &[&[Case]] = &[
 /// Cases that need a machine of their own: an emulator that counts instructions, another build of the partition, or one that has
 /// just booted. They run only where the parameters name their theme, and then nothing else does.
 const SPECIAL: &[(&str, &[Case])] = &[
+    ("addresses", addresses::CONTROL),
     ("bounds", bounds::CASES),
     ("counters", counters::CASES),
     ("faults", faults::CASES),

@@ -1,6 +1,6 @@
 //! How long a client waits for its STOP_FW while another one loads 10 MiB from another CPU, in guest instructions, at each request
 //! of the load. The order of events is laid down here, the worst one (docs/measurements.md): the second client comes when the first
-//! one's request has just begun, is told BUSY, and comes again when the first one has asked anew.
+//! one's request has just begun, is told BUSY, and comes again when the first one has asked anew and was told BUSY itself.
 //!
 //! The processor that is stopped is a control page that this program answers at once, so that nothing but the partition is waited
 //! for. Prints `info wait NAME VALUE` for each figure; the host judges them.
@@ -143,7 +143,8 @@ struct Wait {
     /// The first client's request, in both its parts, and the same request undisturbed.
     request: u64,
     undisturbed: u64,
-    /// What the first client has asked for anew, before the second one came again.
+    /// What the first client's next request took, which was answered BUSY before the second one came again. A context for each
+    /// CPU: it is on that client's CPU, and keeps the second one from nothing.
     anew: u64,
     /// What the second one's took when it was served.
     own: u64,
@@ -154,10 +155,10 @@ struct Wait {
 }
 
 impl Wait {
-    /// From the beginning of the first client's request to the moment at which the second one is served, without what the
+    /// From the beginning of the first client's request to its end, from which on the second one is served, without what the
     /// interruption has cost, instructions.
     fn instructions(&self, interruption: u64) -> u64 {
-        (self.request.saturating_sub(interruption) + self.anew) * PER_TICK
+        self.request.saturating_sub(interruption) * PER_TICK
     }
 }
 

@@ -42,8 +42,9 @@ const ENOUGH: u32 = 20;
 const REPORT: u32 = 50_000;
 /// The seed without a parameter.
 const SEED: u64 = 0x7265_6d6f_7465_7072;
-/// Most starts: each takes a new emulator of the remote core.
-const STARTS: u32 = 4;
+/// Of so many times that each refusal has to be seen, one start: each takes a new emulator of the remote core, and while it runs,
+/// and after it was stopped, several are refused.
+const PER_START: u32 = 5;
 /// Messages for which firmware that was started runs on, and stays stopped.
 const PATIENCE: u32 = 60;
 
@@ -52,6 +53,8 @@ const PROCESSOR: u64 = 0;
 
 /// Who sends messages.
 const ENDPOINTS: [u16; 4] = [HYPERVISOR, 1, 2, 3];
+/// Which of them may take over what runs, as the manifest says.
+const ATTACHING: u16 = 3;
 /// Once in so many messages while nothing is loaded, several clients load at once.
 const CROWDS: u64 = 80;
 /// Once in so many messages it is one of the framework.
@@ -73,6 +76,8 @@ struct Fuzzer<'a> {
     counts: Counts,
     state: State,
     starts: u32,
+    /// Most starts.
+    most_starts: u32,
     /// Messages until the state may be left.
     patience: u32,
     /// Loads are not gone on with.
@@ -118,6 +123,7 @@ fn messages_of_all_families(context: &mut Context) -> Outcome {
         counts: Counts::default(),
         state: State::Offline,
         starts: 0,
+        most_starts: (enough / PER_START).max(1),
         patience: 0,
         in_crowd: false,
         owner: HYPERVISOR,
@@ -211,7 +217,7 @@ impl Fuzzer<'_> {
         processor == PROCESSOR
             && match self.state {
                 State::Offline => false,
-                State::Loaded => starting && self.starts >= STARTS,
+                State::Loaded => starting && self.starts >= self.most_starts,
                 State::Running => stopping && self.patience > 0,
                 State::Stopped => (loading || releasing) && self.patience > 0,
             }
@@ -313,9 +319,24 @@ impl Fuzzer<'_> {
         Ok(())
     }
 
+    /// Checks that a command that is carried out is its owner's.
+    fn is_for(&self, sender: u16, command: u64) -> Outcome {
+        let of_the_owner = [1, 2, 3, 4, 6].contains(&(command & 0xFFFF));
+        let taken_over = command & 0xFFFF == 2 && self.state == State::Running && sender == ATTACHING;
+        expect!(
+            !of_the_owner || self.state == State::Offline || sender == self.owner || taken_over,
+            "command {command:#x} of endpoint {sender} is carried out on what is {}'s",
+            self.owner
+        );
+        Ok(())
+    }
+
     /// Follows the processor's state, and asks why a request was refused.
     fn follow(&mut self, sender: u16, command: u64, processor: u64, result: u64) -> Outcome {
         let result = u32::try_from(result).ok().and_then(|result| TeeResult::try_from(result).ok());
+        if processor == PROCESSOR && matches!(result, Some(TeeResult::Success | TeeResult::InProgress)) {
+            self.is_for(sender, command)?;
+        }
         match result {
             None => return Err(failure!("command {command:#x} has a result that is none")),
             Some(TeeResult::InProgress) => {
