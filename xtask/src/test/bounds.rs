@@ -241,6 +241,7 @@ pub fn run(suite: &mut Suite) -> Result<()> {
     } else {
         suite.tally.failed("without the limit, the same test fails", "it does not exceed the limit by far");
     }
+    waits::control(suite, &files, &images, &figures)?;
     if suite.json {
         println!(
             "{:#}",

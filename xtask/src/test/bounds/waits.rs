@@ -102,23 +102,8 @@ pub fn run(suite: &mut Suite, files: &Files, images: &Images, figures: &Figures)
     let (limit, slice) = (figures.limit()?, figures.slice()?);
     let mut all = Vec::new();
     for (title, one_context) in [("waits, a context for each CPU", false), ("waits, one context", true)] {
-        let mut parameters = files.parameters("waits", &[])?;
-        parameters.set("contexts", if one_context { "1" } else { "4" })?;
-        let before = std::mem::replace(&mut suite.one_context, one_context);
-        let ran = run_images(
-            suite,
-            title,
-            0,
-            &files.keys,
-            PROPERTIES,
-            &parameters,
-            (images, Clock::InstructionsOfTwo),
-        );
-        suite.one_context = before;
-        let (outcome, facts) = ran?;
-        let waits = Waits::parse(&facts)?;
+        let waits = measure(suite, files, images, title, one_context)?;
         waits.print(title, limit, slice);
-        println!("      {title}: {:.1} s", outcome.elapsed.as_secs_f64());
         let name = format!("{title}: STOP_FW waits no longer than a request takes");
         match waits.wrong(limit) {
             None => suite.tally.passed(&name),
@@ -127,6 +112,39 @@ pub fn run(suite: &mut Suite, files: &Files, images: &Images, figures: &Figures)
         all.push(waits.to_json(limit));
     }
     Ok(json!({"contexts_of_all_cpus": all.first(), "one_context": all.last()}))
+}
+
+/// The same with a partition without the limit: the wait has to exceed it by far.
+pub fn control(suite: &mut Suite, files: &Files, images: &Images, figures: &Figures) -> Result<()> {
+    let limit = figures.limit()?;
+    let waits = measure(suite, files, images, "waits, control without the limit", false)?;
+    println!("      without the limit: STOP_FW waits {} instructions, limit {limit}", waits.longest);
+    let name = "without the limit, STOP_FW waits longer";
+    if waits.met > 0 && waits.longest > limit.saturating_mul(super::BY_FAR) {
+        suite.tally.passed(name);
+    } else {
+        suite.tally.failed(name, "it does not exceed the limit by far");
+    }
+    Ok(())
+}
+
+/// Runs the case with these images.
+fn measure(
+    suite: &mut Suite,
+    files: &Files,
+    images: &Images,
+    title: &str,
+    one_context: bool,
+) -> Result<Waits> {
+    let mut parameters = files.parameters("waits", &[])?;
+    parameters.set("contexts", if one_context { "1" } else { "4" })?;
+    let before = std::mem::replace(&mut suite.one_context, one_context);
+    let clock = Clock::InstructionsOfTwo;
+    let ran = run_images(suite, title, 0, &files.keys, PROPERTIES, &parameters, (images, clock));
+    suite.one_context = before;
+    let (outcome, facts) = ran?;
+    println!("      {title}: {:.1} s", outcome.elapsed.as_secs_f64());
+    Waits::parse(&facts)
 }
 
 #[cfg(test)]
