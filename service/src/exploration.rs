@@ -55,6 +55,10 @@ pub struct View {
     pub owner: Option<Caller>,
     /// A load that another client may take over.
     pub idle: bool,
+    /// Who has bound its events.
+    pub bound: Option<Caller>,
+    /// It was handed over since it was started.
+    pub handed_over: bool,
 }
 
 impl<'a, M: Machine> Service<'a, M>
@@ -139,6 +143,8 @@ impl<H: Hasher> Frozen<H> {
             pending: slot.pending(),
             owner: slot.owner,
             idle: slot.is_idle_claim(now, idle_limit),
+            bound: slot.events.map(|events| events.owner),
+            handed_over: slot.handed_over,
         })
     }
 

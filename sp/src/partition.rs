@@ -117,8 +117,7 @@ fn serve_with<R>(
     work: impl FnOnce(&mut Partition) -> R,
 ) -> Option<R> {
     // Of a machine that is gone nothing is served any more.
-    let unless_stale =
-        |partition: &mut Partition| (!is_stale()).then(|| work(partition));
+    let unless_stale = |partition: &mut Partition| (!is_stale()).then(|| work(partition));
     let result = work_with(me, guard, unless_stale).flatten();
     TURN.served(me);
     do_what_is_due(me);

@@ -1,6 +1,7 @@
 //! What must hold in every state, and of every step from one to the next.
 use super::images::Image;
-use super::model::{Action, Ask, Exploration, Point};
+use super::machine::Trouble;
+use super::model::{Action, Ask, Exploration, Point, notification};
 use remoteproc_abi::door_d::Answer;
 use remoteproc_abi::result::TeeResult;
 use remoteproc_service::client_memory::EndpointId;
@@ -15,6 +16,7 @@ pub const OTHERS: &str = "nothing changes that belongs to another client, or tha
 pub const CLEAR: &str = "the memory of a released processor is clear";
 pub const ANSWER: &str = "each request gets one answer, and what it says is so";
 pub const STATE: &str = "a state says what the hardware has done";
+pub const TOLD: &str = "an owner that has bound a processor's events is told of each, and nobody else is";
 pub const HOME: &str = "an owner can give its processor back from every state";
 
 /// A property that does not hold, and how.
@@ -43,6 +45,9 @@ pub fn step(model: &Exploration, step: &Step<'_>) -> Option<Broken> {
     if let Some(how) = after.world.wrong.filter(|_| model.looks_at(HARDWARE)) {
         return Some(Broken { property: HARDWARE, how });
     }
+    if let Some(broken) = told(model, step).or_else(|| counted(model, step)) {
+        return Some(broken);
+    }
     if let Action::Leaves(client, _) = *action {
         return left_behind(model.clients[client].endpoint, before, after);
     }
@@ -54,6 +59,18 @@ pub fn step(model: &Exploration, step: &Step<'_>) -> Option<Broken> {
         let foreign = was.owner.is_some_and(|owner| owner != caller);
         let may = model.allows(client, processor) && (!foreign || may_take_over(&was, ask));
         if asks_about_it && may {
+            continue;
+        }
+        if asks_about_it
+            && ask == Ask::Start
+            && may_be_handed_over(model, client, index, &was)
+            && is.owner == Some(caller)
+        {
+            // It changes hands, and nothing else.
+            let handed = View { owner: Some(caller), handed_over: true, bound: None, ..was };
+            if is != handed || before.world.cores[index] != after.world.cores[index] {
+                return Some(Broken { property: OTHERS, how: "a handover changes more than the owner" });
+            }
             continue;
         }
         if !is_the_same(&was, &is, before, after, index) {
@@ -79,6 +96,66 @@ fn left_behind(endpoint: EndpointId, before: &Point, after: &Point) -> Option<Br
             }
         } else if !is_the_same(&was, &is, before, after, index) {
             return broken("another one's processor goes with a virtual machine");
+        }
+    }
+    None
+}
+
+/// Firmware that runs may be taken over, once, by whom the manifest lists for that.
+fn may_be_handed_over(model: &Exploration, client: usize, processor: usize, was: &View) -> bool {
+    was.state == State::Running
+        && was.pending.is_none()
+        && !was.handed_over
+        && model.allows(client, processor)
+        && model.may_attach(client, processor)
+}
+
+/// Says who was told of an event that is none of its business, or was not told of its own.
+fn told(model: &Exploration, step: &Step<'_>) -> Option<Broken> {
+    let Step { action, before, after, .. } = step;
+    let broken = |how| Some(Broken { property: TOLD, how });
+    let undelivered = matches!(action, Action::Asks(.., Trouble::Notify) | Action::Rings(Trouble::Notify));
+    let mut expected = Vec::new();
+    for index in 0..before.world.cores.len() {
+        let (was, is) = (before.view(index), after.view(index));
+        let stopped = before.world.cores[index].state != Observed::Running;
+        let seen = was.state == State::Running && stopped && is.state == State::Crashed;
+        // A stop finds it, too, and goes on. What crashes between its release and the answer is seen in the same request.
+        let along = was.state == State::Running && stopped && is.state == State::Stopped;
+        let at_once = was.state == State::Loaded && is.state == State::Crashed;
+        let Some(owner) = was.bound.filter(|_| seen || along || at_once) else { continue };
+        let client = model.clients.iter().position(|client| *client == owner).expect("a client");
+        let event = (owner.endpoint, notification(client, index));
+        if seen && !undelivered && !after.world.told.contains(&event) {
+            return broken("an owner is not told");
+        }
+        expected.push(event);
+    }
+    let all = &after.world.told;
+    let twice = (1..all.len()).any(|index| all[..index].contains(&all[index]));
+    if twice || all.iter().any(|event| !expected.contains(event)) {
+        return broken("somebody is told of what is not its own, or has not happened");
+    }
+    None
+}
+
+/// Says when a security counter rises at another moment than its owner's CONFIRM or, without that, the start.
+fn counted(model: &Exploration, step: &Step<'_>) -> Option<Broken> {
+    let Step { action, before, after, answer } = step;
+    let broken = |how| Some(Broken { property: STATE, how });
+    let result = answer.as_ref().and_then(Answer::tee_result);
+    for (index, (was, is)) in before.world.cores.iter().zip(&after.world.cores).enumerate() {
+        let moment = if model.more { Ask::Confirm } else { Ask::Start };
+        let asks =
+            |ask| matches!(*action, Action::Asks(_, processor, now, _) if processor == index && now == ask);
+        if was.counter != is.counter && !asks(moment) {
+            return broken("the security counter changes at another moment");
+        }
+        if asks(Ask::Confirm) && result == Some(TeeResult::Success) {
+            let kept = is.holds().is_none_or(|(_, counter)| is.counter >= counter);
+            if is.state != Observed::Running || after.view(index).state != State::Running || !kept {
+                return broken("CONFIRM succeeds, and what it confirms does not run, or does not count");
+            }
         }
     }
     None
@@ -137,7 +214,9 @@ fn wrong_answer(step: &Step<'_>, processor: usize, ask: Ask, answer: &Answer) ->
         (Ask::Start | Ask::Stop | Ask::GracefulStop | Ask::Release, TeeResult::InProgress) => {
             after.pending.is_none().then_some("IN_PROGRESS, and nothing is")
         }
-        (Ask::Table | Ask::Status, TeeResult::Success) => None,
+        (Ask::Bind, TeeResult::Success) => (after.bound.is_none() || after.bound != after.owner)
+            .then_some("BIND_EVENTS succeeds, and nobody is bound"),
+        (Ask::Table | Ask::Status | Ask::Confirm, TeeResult::Success) => None,
         (_, TeeResult::InProgress) => Some("IN_PROGRESS to a question"),
         (_, _) => (answer.values != [0; 4]).then_some("a refusal with values"),
     }
@@ -147,6 +226,9 @@ fn wrong_answer(step: &Step<'_>, processor: usize, ask: Ask, answer: &Answer) ->
 pub fn state(point: &Point) -> Option<Broken> {
     (0..point.world.cores.len()).find_map(|index| {
         let (view, core) = (point.view(index), &point.world.cores[index]);
+        if view.bound.is_some() && view.bound != view.owner {
+            return Some(Broken { property: TOLD, how: "a binding outlives the claim" });
+        }
         if view.state == State::Offline {
             let given_back = core.isolation == [Isolation::Normal; 2] && view.owner.is_none();
             if !core.is_clear() || !given_back {

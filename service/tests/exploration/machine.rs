@@ -5,8 +5,8 @@ use remoteproc_image::software::{Software, SoftwareDecryption, SoftwareHasher};
 use remoteproc_image::target::Region;
 use remoteproc_service::client_memory::{ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved};
 use remoteproc_service::hardware::{
-    Boot, DriverError, DriverProgress, Isolation, Machine, Observed, ProcessorDriver, RemoteMemory,
-    SecurityCounter,
+    Boot, DriverError, DriverProgress, Isolation, Machine, Notifier, NotifyError, Observed, ProcessorDriver,
+    RemoteMemory, SecurityCounter,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -51,6 +51,8 @@ pub enum Trouble {
     Retrieve,
     /// It aborts when it is read.
     ClientRead,
+    /// The SPMC does not deliver a notification.
+    Notify,
 }
 
 /// One processor.
@@ -111,6 +113,9 @@ pub struct World {
     pub wrong: Option<&'static str>,
     /// The hardware keeps others out of what is closed.
     pub enforces: bool,
+    /// The SPMC has notifications; who was told during the last step, and by which.
+    pub notifies: bool,
+    pub told: Vec<(EndpointId, u8)>,
 }
 
 impl World {
@@ -123,6 +128,8 @@ impl World {
             reached: BTreeSet::new(),
             wrong: None,
             enforces: false,
+            notifies: false,
+            told: Vec::new(),
         }
     }
 
@@ -343,11 +350,26 @@ impl Provider for Crypto {
     }
 }
 
+/// The way to the owners.
+struct PaperNotifier(Shared);
+
+impl Notifier for PaperNotifier {
+    fn notify(&mut self, endpoint: EndpointId, notification: u8) -> Result<(), NotifyError> {
+        let mut world = self.0.borrow_mut();
+        if world.fails(Trouble::Notify) {
+            return Err(NotifyError);
+        }
+        world.told.push((endpoint, notification));
+        Ok(())
+    }
+}
+
 /// The machine that a service works on.
 pub struct PaperMachine {
     crypto: Crypto,
     memory: PaperMemory,
     drivers: Vec<PaperDriver>,
+    notifier: PaperNotifier,
     world: Shared,
 }
 
@@ -358,6 +380,7 @@ impl PaperMachine {
             crypto: Crypto,
             memory: PaperMemory(world.clone()),
             drivers: (0..count).map(|index| PaperDriver { index, world: world.clone() }).collect(),
+            notifier: PaperNotifier(world.clone()),
             world: world.clone(),
         }
     }
@@ -385,6 +408,11 @@ impl Machine for PaperMachine {
 
     fn milliseconds(&self) -> u64 {
         self.world.borrow().now
+    }
+
+    fn notifier(&mut self) -> Option<&mut dyn Notifier> {
+        let notifies = self.world.borrow().notifies;
+        notifies.then_some(&mut self.notifier)
     }
 }
 

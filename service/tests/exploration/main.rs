@@ -8,7 +8,8 @@ mod machine;
 mod model;
 
 use images::Image;
-use model::Exploration;
+use machine::Trouble;
+use model::{Action, Exploration};
 use remoteproc_service::{Caller, Door, Guard};
 use stateright::{Checker, HasDiscoveries, Model};
 use std::time::Instant;
@@ -94,6 +95,38 @@ fn two_doors_and_every_failure() {
 fn two_endpoints_and_every_failure() {
     let model = Exploration::new(1, &[KERNEL, MACHINE], &[Image::Good], true);
     explore("two endpoints, every failure", 80_000, model);
+}
+
+#[test]
+fn events_confirmations_and_handovers_between_two_endpoints() {
+    let images = [Image::Good, Image::Other];
+    let model = Exploration::new(1, &[KERNEL, MACHINE], &images, false).with_more(&[MACHINE.endpoint]);
+    explore("events, confirmations, handovers", 2_500, model);
+}
+
+#[test]
+fn events_confirmations_and_every_failure() {
+    let model =
+        Exploration::new(1, &[KERNEL], &[Image::Good, Image::Other], true).with_more(&[MACHINE.endpoint]);
+    explore("events, confirmations, every failure", 6_000, model);
+}
+
+/// Two rules that no guard stands for: the judge itself is shown a step that breaks them.
+#[test]
+fn the_judge_notices_who_is_told_and_what_counts() {
+    let images = [Image::Good];
+    let model = Exploration::new(1, &[KERNEL, MACHINE], &images, false).with_more(&[MACHINE.endpoint]);
+    let before = model.init_states().remove(0);
+    let judged = |change: fn(&mut model::Point)| {
+        let mut after = before.clone();
+        change(&mut after);
+        let action = Action::Rings(Trouble::None);
+        let step = judge::Step { action, before: &before, after: &after, answer: None };
+        judge::step(&model, &step).map(|broken| broken.property)
+    };
+    assert_eq!(judged(|_| ()), None);
+    assert_eq!(judged(|after| after.world.told.push((MACHINE.endpoint, 8))), Some(judge::TOLD));
+    assert_eq!(judged(|after| after.world.cores[0].counter = 1), Some(judge::STATE));
 }
 
 /// One client or two, all images, every failure, without a guard.

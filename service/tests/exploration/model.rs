@@ -41,6 +41,8 @@ pub enum Ask {
     Release,
     Table,
     Status,
+    Bind,
+    Confirm,
 }
 
 /// What can happen.
@@ -58,6 +60,8 @@ pub enum Action {
     Tampers(usize),
     /// Time passes.
     Waits,
+    /// The doorbell rings.
+    Rings(Trouble),
 }
 
 /// Everything there is between two requests.
@@ -110,11 +114,18 @@ pub struct Exploration {
     pub enforces: bool,
     /// Processors run when the partition boots.
     pub foreign: bool,
+    /// Clients bind events and confirm what runs.
+    pub more: bool,
 }
 
 fn vector(name: &str) -> Vec<u8> {
     let path = format!("{}/../tests/vectors/keys/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The notification that a client binds a processor's events to: no two are the same.
+pub fn notification(client: usize, processor: usize) -> u8 {
+    (client * 8 + processor) as u8
 }
 
 fn handle(client: usize, image: Image) -> u64 {
@@ -186,6 +197,7 @@ impl Exploration {
             only: None,
             enforces: false,
             foreign: false,
+            more: false,
         }
     }
 
@@ -206,6 +218,11 @@ impl Exploration {
             Ask::Release => Request::Release { processor },
             Ask::Table => Request::GetResourceTable { processor },
             Ask::Status => Request::GetStatus { processor },
+            Ask::Bind => {
+                let notification = notification(client, processor as usize).into();
+                Request::BindEvents { processor, notification }
+            }
+            Ask::Confirm => Request::Confirm { processor },
         }
     }
 
@@ -222,6 +239,7 @@ impl Exploration {
         let mut world = point.world.clone();
         world.trouble = trouble;
         world.reached.clear();
+        world.told.clear();
         let world: Shared = Rc::new(RefCell::new(world));
         let outcome = STORAGE.with_borrow_mut(|storage| {
             let machine = PaperMachine::new(&world);
@@ -316,6 +334,21 @@ impl Exploration {
         self
     }
 
+    /// Clients bind events, and confirm what runs: with that the security counter rises. These endpoints may take over what runs.
+    pub fn with_more(mut self, attaching: &[u16]) -> Self {
+        self.more = true;
+        for processor in &mut self.board.processors {
+            processor.attach_endpoints = heapless::Vec::from_slice(attaching).expect("a short list");
+            processor.counter_on_confirm = true;
+        }
+        self
+    }
+
+    /// Tells whether a client may take over a processor that runs.
+    pub fn may_attach(&self, client: usize, processor: usize) -> bool {
+        self.board.processors[processor].attach_endpoints.contains(&self.clients[client].endpoint)
+    }
+
     /// Tells whether a client may ask something of a processor.
     pub fn allows(&self, client: usize, processor: usize) -> bool {
         self.board.processors[processor].is_for(self.clients[client].endpoint)
@@ -334,6 +367,7 @@ impl Model for Exploration {
         let mut storage = Box::new(Storage::new());
         let mut world = World::new(self.world_size());
         world.enforces = self.enforces;
+        world.notifies = self.more;
         if !self.foreign {
             return vec![self.boot(world, &mut storage)];
         }
@@ -358,7 +392,8 @@ impl Model for Exploration {
         }
         let loads = self.images.iter().map(|image| Ask::Load(*image));
         let others = [Ask::Start, Ask::Stop, Ask::GracefulStop, Ask::Release, Ask::Table, Ask::Status];
-        let asks: Vec<Ask> = loads.chain(others).collect();
+        let more = [Ask::Bind, Ask::Confirm].into_iter().filter(|_| self.more);
+        let asks: Vec<Ask> = loads.chain(others).chain(more).collect();
         for processor in 0..self.world_size() {
             for client in 0..self.clients.len() {
                 for ask in &asks {
@@ -367,12 +402,12 @@ impl Model for Exploration {
                     }
                 }
             }
+            let core = &point.world.cores[processor];
+            if core.state == Observed::Running && (self.troubles || self.more) {
+                actions.push(Action::Crashes(processor));
+            }
             if !self.troubles {
                 continue;
-            }
-            let core = &point.world.cores[processor];
-            if core.state == Observed::Running {
-                actions.push(Action::Crashes(processor));
             }
             if core.under_way.is_some() {
                 actions.push(Action::Settles(processor));
@@ -394,10 +429,16 @@ impl Model for Exploration {
         if self.troubles {
             actions.push(Action::Waits);
         }
+        if self.more {
+            let all = [Trouble::None, Trouble::Observe, Trouble::Notify];
+            let number = if self.troubles { all.len() } else { 1 };
+            actions.extend(all[..number].iter().map(|trouble| Action::Rings(*trouble)));
+        }
     }
 
     fn next_state(&self, before: &Point, action: Action) -> Option<Point> {
         let mut after = before.clone();
+        after.world.told.clear();
         let mut answer = None;
         match action {
             Action::Asks(client, processor, ask, trouble) => {
@@ -422,6 +463,12 @@ impl Model for Exploration {
             }
             Action::Tampers(processor) => after.world.cores[processor].memory[0][5] = 0xee,
             Action::Waits => after.world.now += LONG,
+            Action::Rings(trouble) => {
+                (after.frozen, after.world) = self.work(before, trouble, |service, _| {
+                    service.look_around();
+                    service.freeze()
+                });
+            }
         }
         let step = Step { action, before, after: &after, answer };
         let counts = |broken: &Broken| self.looks_at(broken.property);
@@ -437,6 +484,7 @@ impl Model for Exploration {
             Property::always(judge::CLEAR, |_, point: &Point| judge::holds(point, judge::CLEAR)),
             Property::always(judge::ANSWER, |_, point: &Point| judge::holds(point, judge::ANSWER)),
             Property::always(judge::STATE, |_, point: &Point| judge::holds(point, judge::STATE)),
+            Property::always(judge::TOLD, |_, point: &Point| judge::holds(point, judge::TOLD)),
             Property::always(judge::HOME, |model: &Self, point: &Point| {
                 let matters = point.broken.is_none() && model.looks_at(judge::HOME);
                 !matters || model.has_a_way_home(point)

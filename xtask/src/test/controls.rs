@@ -85,10 +85,8 @@ const MESSAGES: [(&str, &str); 3] = [("random", "2000"), ("mutated", "12000"), (
 
 /// Cases of the same build that do the taking out themselves, each in a machine of its own: theme and name. Execution contexts
 /// whose places were given away, and a partition that is dead afterwards.
-const ALONE: [(&str, &str); 2] = [
-    ("places", "places::contexts_without_a_place"),
-    ("addresses", "addresses::an_abort_without_its_fix_up"),
-];
+const ALONE: [(&str, &str); 2] =
+    [("places", "places::contexts_without_a_place"), ("addresses", "addresses::an_abort_without_its_fix_up")];
 
 /// What the firmware's security counters are.
 const VALUES: [u32; 3] = [4, 5, 9];

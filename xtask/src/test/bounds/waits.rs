@@ -82,7 +82,9 @@ impl Waits {
         println!("        {longest:>11}  longest wait until STOP_FW is served (at byte {at})");
         println!("        {end:>11}  longest wait of the request that hears of its end");
         println!("        {own:>11}  its own request; {whole} both requests with their waits");
-        println!("        {anew:>11}  a request that is answered BUSY by the partition, as the other client's next one was");
+        println!(
+            "        {anew:>11}  a request that is answered BUSY by the partition, as the other client's next one was"
+        );
         println!("        {interruption:>11}  taken off: the interruption by which this is measured");
         println!("        {slice:>11}  slice, bare; the limit is {limit}");
     }
