@@ -43,6 +43,21 @@ struct Held<const RANGES: usize> {
     let_go: bool,
 }
 
+impl<const RANGES: usize> Held<RANGES> {
+    /// Tells whether the SPMC has it back: only where a guard is out.
+    #[cfg(feature = "control")]
+    const fn is_given_back(&self) -> bool {
+        self.let_go
+    }
+
+    /// Tells whether the SPMC has it back.
+    #[cfg(not(feature = "control"))]
+    #[allow(clippy::unused_self, reason = "with the feature it looks")]
+    const fn is_given_back(&self) -> bool {
+        false
+    }
+}
+
 /// What [`FfaMemory`] keeps. In a static of its own, so that no stack need hold it.
 struct Kept {
     images: Vec<Held<MAX_RANGES>, MAX_LOADS>,
@@ -232,9 +247,7 @@ impl ClientMemory for FfaMemory {
     fn relinquish(&mut self, handle: u64) {
         let Kept { images, buffers, .. } = &mut *self.kept;
         if let Some(index) = images.iter().position(|held| held.handle == handle) {
-            let _held = images.swap_remove(index);
-            #[cfg(feature = "control")]
-            if _held.let_go {
+            if images.swap_remove(index).is_given_back() {
                 return;
             }
         } else if let Some(index) = buffers.iter().position(|held| held.handle == handle) {
