@@ -2,7 +2,9 @@
 use crate::client_memory::ClientMemory;
 use crate::clients::Caller;
 use crate::guards::Guard;
-use crate::hardware::{Boot, DriverError, DriverProgress, GRACEFUL_LIMIT_MS, Machine, RemoteMemory};
+use crate::hardware::{
+    Boot, DriverError, DriverProgress, GRACEFUL_LIMIT_MS, Machine, Observed, RemoteMemory,
+};
 use crate::lifecycle::{Ask, Event, Pending, State, Verdict};
 use crate::processor::{Slot, Wait};
 use crate::regions::{self, Clearing, Extent};
@@ -21,7 +23,7 @@ impl<M: Machine> Service<'_, M> {
         self.hand_over(index, caller)?;
         if self.admit(index, caller, Ask::Start)? == Verdict::AlreadySo {
             // A stop may have failed halfway: that it runs is said only if the hardware says so.
-            self.driver(index)?.observe().map_err(|_| Refusal::HardwareFailed)?;
+            self.expect_running(index)?;
             return success();
         }
         if self.slot(index)?.wipe.is_some() {
@@ -72,6 +74,14 @@ impl<M: Machine> Service<'_, M> {
         success()
     }
 
+    /// Refuses unless the hardware says that a processor runs.
+    fn expect_running(&mut self, index: usize) -> Result<(), Refused> {
+        match self.driver(index)?.observe() {
+            Ok(Observed::Running) => Ok(()),
+            _ => Err(Refusal::HardwareFailed.into()),
+        }
+    }
+
     /// A client that the manifest lists for it becomes the owner of a processor that runs, once for each start.
     fn hand_over(&mut self, index: usize, caller: Caller) -> Result<(), Refused> {
         let processor = self.board.processors.get(index).ok_or(Refusal::UnknownProcessor)?;
@@ -85,7 +95,7 @@ impl<M: Machine> Service<'_, M> {
             && (slot.state(), slot.pending(), slot.handed_over) == (State::Running, None, false)
         {
             // Where the hardware does not say that it runs, START_FW is refused, and nothing has changed.
-            self.driver(index)?.observe().map_err(|_| Refusal::HardwareFailed)?;
+            self.expect_running(index)?;
             let slot = self.slot(index)?;
             slot.handed_over = true;
             slot.belongs_to(caller);
@@ -232,7 +242,13 @@ impl<M: Machine> Service<'_, M> {
         if self.slot(index)?.wipe.is_none() {
             let progress = self.driver(index)?.hold();
             match self.follow(index, Pending::Release, progress)? {
-                Followed::Done => self.slot(index)?.begin_wipe(None),
+                Followed::Done => {
+                    let slot = self.slot(index)?;
+                    if slot.state() == State::Crashed {
+                        slot.happened(Event::Held);
+                    }
+                    slot.begin_wipe(None);
+                }
                 Followed::Pending => return in_progress(),
                 Followed::Failed => return Err(Refusal::HardwareFailed.into()),
             }
@@ -324,7 +340,7 @@ impl<M: Machine> Service<'_, M> {
         }
         let counter = slot.firmware.as_ref().ok_or(Refusal::NotLoaded)?.security_counter;
         // A stop may have failed halfway: that it runs is believed only if the hardware says so.
-        self.driver(index)?.observe().map_err(|_| Refusal::HardwareFailed)?;
+        self.expect_running(index)?;
         self.raise_counter(index, counter)?;
         success()
     }

@@ -43,6 +43,7 @@ impl<M: Machine> Service<'_, M> {
         }
         let answer = self.load_slice(caller, index, &portion, memory)?;
         if answer.tee_result() == Some(TeeResult::InProgress)
+            && !self.slot(index)?.is_being_cleared()
             && let Some(place) = self.place_of(caller, index)
             && matches!(self.work(place)?, Work { share: None, refused: None, .. })
         {

@@ -185,16 +185,39 @@ fn a_bad_image_after_stop_leaves_memory_and_owner_alone() {
 
 #[test]
 fn release_of_a_running_processor_is_refused() {
-    for state in [State::Running, State::Crashed] {
-        let mut bench = Bench::new();
-        bench.bring_to(state);
-        let answer = bench.release(KERNEL);
-        bench.refused(KERNEL, answer, Refusal::IsRunning);
-        assert_eq!(bench.state(), state);
-        succeeded(bench.stop(KERNEL));
-        succeeded(bench.release(KERNEL));
-        bench.assert_clear();
-    }
+    let mut bench = Bench::new();
+    bench.bring_to(State::Running);
+    let answer = bench.release(KERNEL);
+    bench.refused(KERNEL, answer, Refusal::IsRunning);
+    assert_eq!(bench.state(), State::Running);
+    succeeded(bench.stop(KERNEL));
+    succeeded(bench.release(KERNEL));
+    bench.assert_clear();
+}
+
+/// A client whose start has failed, or whose firmware has crashed, may give up without a STOP_FW: held first, then cleared.
+#[test]
+fn release_of_a_crashed_processor_holds_and_clears() {
+    let mut bench = Bench::new();
+    bench.bring_to(State::Crashed);
+    bench.machine().drivers[0].be_slow(1);
+    in_progress(bench.release_once(KERNEL));
+    assert_eq!(bench.state(), State::Crashed, "not before the hardware holds it");
+    let answer = bench.load(KERNEL, M33, &sample());
+    bench.refused(KERNEL, answer, Refusal::AnotherImageLoaded);
+    succeeded(bench.release(KERNEL));
+    assert_eq!(bench.state(), State::Offline);
+    bench.assert_clear();
+    // A stop in the middle says that it is stopped only when it is.
+    bench.bring_to(State::Crashed);
+    bench.machine().drivers[0].be_slow(2);
+    in_progress(bench.release_once(KERNEL));
+    in_progress(bench.stop_once(KERNEL));
+    assert_eq!(bench.state(), State::Crashed);
+    succeeded(bench.stop(KERNEL));
+    assert_eq!((bench.state(), bench.machine().drivers[0].state), (State::Stopped, Observed::Held));
+    succeeded(bench.release(KERNEL));
+    bench.assert_clear();
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn the_contract_row_by_row() {
         (State::Loading, [Go, No(LoadInProgress), No(LoadInProgress), No(LoadInProgress), Go]),
         (State::Loaded, [Only, Go, Same, Go, Go]),
         (State::Running, [No(IsRunning), Same, Go, Go, No(IsRunning)]),
-        (State::Crashed, [No(IsRunning), No(IsStopped), Go, Go, No(IsRunning)]),
+        (State::Crashed, [No(IsRunning), No(IsStopped), Go, Go, Go]),
         (State::Stopped, [Go, No(IsStopped), Same, Go, Go]),
     ];
     for (state, row) in rows {

@@ -11,6 +11,12 @@ const CONTEXTS: usize = 8;
 
 /// In place of an endpoint's id: its request is to be dropped.
 const STALE: u32 = u32::MAX;
+/// The same: the execution context is at the SPMC. It may have come back, and may have been stopped before it could say for whom.
+const WAITS: u32 = u32::MAX - 1;
+/// The same, and several endpoints have gone meanwhile.
+const WAITS_FOR_ANY: u32 = u32::MAX - 2;
+/// Bit of an id: the same, and this one has gone meanwhile.
+const WAITS_FOR: u32 = 1 << 31;
 
 /// The ids.
 #[derive(Debug)]
@@ -33,11 +39,21 @@ impl Gone {
         }
     }
 
-    /// An execution context, by its place, begins with an endpoint's request.
-    pub fn begin(&self, place: usize, id: u16) {
+    /// An execution context, by its place, goes to the SPMC.
+    pub fn wait(&self, place: usize) {
         if let Some(client) = self.clients.get(place) {
-            client.store(u32::from(id).saturating_add(1), Ordering::SeqCst);
+            client.store(WAITS, Ordering::SeqCst);
         }
+    }
+
+    /// An execution context, by its place, begins with an endpoint's request. Where the endpoint was gone since the context went to
+    /// the SPMC, nobody knows whether it had asked before that: the request is dropped, and whoever has the id now asks again.
+    pub fn begin(&self, place: usize, id: u16) {
+        let Some(client) = self.clients.get(place) else { return };
+        let whose = u32::from(id).saturating_add(1);
+        let begun =
+            |old: u32| Some(if [WAITS_FOR_ANY, WAITS_FOR | whose].contains(&old) { STALE } else { whose });
+        let _ = client.fetch_update(Ordering::SeqCst, Ordering::SeqCst, begun);
     }
 
     /// Tells whether the endpoint whose request an execution context serves is gone since that began. Only who has the service may
@@ -51,8 +67,15 @@ impl Gone {
         let Some(word) = self.ids.get(usize::from(id / 64)) else { return false };
         // Before the bit: once that is taken, none of these requests may be served any more.
         let whose = u32::from(id).saturating_add(1);
+        let gone = |old: u32| match old {
+            WAITS => Some(WAITS_FOR | whose),
+            STALE | WAITS_FOR_ANY => None,
+            _ if old == whose => Some(STALE),
+            _ if old & WAITS_FOR != 0 && old != WAITS_FOR | whose => Some(WAITS_FOR_ANY),
+            _ => None,
+        };
         for client in &self.clients {
-            let _ = client.compare_exchange(whose, STALE, Ordering::SeqCst, Ordering::SeqCst);
+            let _ = client.fetch_update(Ordering::SeqCst, Ordering::SeqCst, gone);
         }
         word.fetch_or(1 << (id % 64), Ordering::SeqCst);
         // After the bit: whoever finds this unset has found the bit, or leaves both to the next one.
@@ -144,5 +167,30 @@ mod tests {
         assert!(!gone.is_stale(0) && gone.is_stale(7));
         gone.begin(8, 7);
         assert!(gone.is_stale(8), "there are eight places");
+    }
+
+    /// A request that came in before its machine was gone, in a context that was stopped before it could say so.
+    #[test]
+    fn what_may_have_been_asked_before_is_dropped_once() {
+        let gone = Gone::new();
+        (0..3).for_each(|place| gone.wait(place));
+        gone.note(7);
+        gone.note(7);
+        gone.begin(0, 7);
+        gone.begin(1, 8);
+        assert!(gone.is_stale(0) && !gone.is_stale(1));
+        // One that has gone to the SPMC since then has come back with what was asked later.
+        gone.wait(0);
+        gone.begin(0, 7);
+        assert!(!gone.is_stale(0));
+        // Two are gone: it may be either's.
+        gone.note(9);
+        gone.begin(2, 11);
+        assert!(gone.is_stale(2));
+        gone.wait(2);
+        gone.begin(2, 0x7FFF);
+        assert!(!gone.is_stale(2));
+        gone.note(0x7FFF);
+        assert!(gone.is_stale(2) && !gone.is_stale(0));
     }
 }

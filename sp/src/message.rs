@@ -63,6 +63,9 @@ pub trait Service {
     /// of order, and nothing was done.
     fn virtual_machine_gone(&mut self, id: EndpointId) -> bool;
 
+    /// This execution context goes to the SPMC, and may come back with a request at any time.
+    fn waits(&mut self);
+
     /// An interrupt of the partition's own came, and was taken: something may have happened.
     fn interrupted(&mut self);
 }
@@ -83,6 +86,8 @@ impl Service for Dead {
     fn virtual_machine_gone(&mut self, _id: EndpointId) -> bool {
         false
     }
+
+    fn waits(&mut self) {}
 
     fn interrupted(&mut self) {}
 }

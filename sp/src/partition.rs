@@ -131,6 +131,10 @@ fn work_with<R>(
     mut guard: MutexGuard<'_, Partition>,
     work: impl FnOnce(&mut Partition) -> R,
 ) -> Option<R> {
+    // Whoever fails says so before it lets the service go: what it leaves is not worked with.
+    if dead::is_dead() {
+        return None;
+    }
     USER.store(me, Ordering::Relaxed);
     ENTERED.fetch_add(1, Ordering::Relaxed);
     let mut result = None;
@@ -290,6 +294,10 @@ impl message::Service for Front {
         do_what_is_due(contexts::current());
         end_if_dead();
         !dead::is_dead()
+    }
+
+    fn waits(&mut self) {
+        GONE.wait(contexts::place());
     }
 
     fn interrupted(&mut self) {

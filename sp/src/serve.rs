@@ -56,12 +56,14 @@ fn serve_from<S: Service>(first: Registers, service: &mut S) -> ! {
     // The answer at hand was sent before, and may have been taken.
     let mut repeated = false;
     loop {
+        service.waits();
         let received = ffa::call(&next);
         if message::is_interrupt(&received) {
             interrupts::take();
             let wait = message::answer(identity, &received, service);
-            // Where an interrupt can come in place of an answer's delivery, nothing tells that from one that came after it.
-            repeated = interrupts::come_instead_of_answers() && !repeated && next != wait;
+            // Where an interrupt can come in place of an answer's delivery, nothing tells that from one that came after it, and
+            // another one may come in place of the next.
+            repeated = interrupts::come_instead_of_answers() && next != wait;
             if !repeated {
                 next = wait;
             }
@@ -86,7 +88,10 @@ fn serve_from<S: Service>(first: Registers, service: &mut S) -> ! {
         }
         set_pending(&received);
         next = message::answer(identity, &received, service);
-        set_pending(&[0; 18]);
+        // An answer that may have to be given again is still owed.
+        if !interrupts::come_instead_of_answers() {
+            set_pending(&[0; 18]);
+        }
     }
 }
 

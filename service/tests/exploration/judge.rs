@@ -118,12 +118,11 @@ fn told(model: &Exploration, step: &Step<'_>) -> Option<Broken> {
     let mut expected = Vec::new();
     for index in 0..before.world.cores.len() {
         let (was, is) = (before.view(index), after.view(index));
-        let stopped = before.world.cores[index].state != Observed::Running;
-        let seen = was.state == State::Running && stopped && is.state == State::Crashed;
-        // A stop finds it, too, and goes on. What crashes between its release and the answer is seen in the same request.
-        let along = was.state == State::Running && stopped && is.state == State::Stopped;
+        let stopped = was.state == State::Running && before.world.cores[index].state != Observed::Running;
+        let seen = stopped && is.state == State::Crashed;
+        // A stop and a release find it, too, and go on. What crashes between its release and the answer is seen in the same request.
         let at_once = was.state == State::Loaded && is.state == State::Crashed;
-        let Some(owner) = was.bound.filter(|_| seen || along || at_once) else { continue };
+        let Some(owner) = was.bound.filter(|_| stopped || at_once) else { continue };
         let client = model.clients.iter().position(|client| *client == owner).expect("a client");
         let event = (owner.endpoint, notification(client, index));
         if seen && !undelivered && !after.world.told.contains(&event) {

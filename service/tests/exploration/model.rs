@@ -11,7 +11,7 @@ use remoteproc_service::client_memory::PhysicalRange;
 use remoteproc_service::configuration::{Board, Processor};
 use remoteproc_service::exploration::{Frozen, View};
 use remoteproc_service::hardware::{Crash, Observed};
-use remoteproc_service::lifecycle::State;
+use remoteproc_service::lifecycle::{Pending, State};
 use remoteproc_service::{Caller, Guard, Service, Storage};
 use stateright::{Model, Property};
 use std::cell::RefCell;
@@ -298,6 +298,7 @@ impl Exploration {
     /// Whoever owns a processor can give it back, whatever has happened before, once the hardware obeys.
     fn has_a_way_home(&self, point: &Point) -> bool {
         const REQUESTS: usize = 40;
+        const WAYS: [&[Ask]; 2] = [&[Ask::Stop, Ask::Release], &[Ask::Release]];
         (0..self.world_size()).all(|processor| {
             let view = point.view(processor);
             if view.state == State::Offline {
@@ -310,14 +311,21 @@ impl Exploration {
             };
             let client = (0..self.clients.len()).find(|client| is_whose(*client)).expect("a client");
             let owner = self.clients[client];
-            let way = [Ask::Stop, Ask::Release].into_iter().cycle().take(REQUESTS);
-            let home = |service: &mut PaperService<'_>, clients: &mut PaperClients<'_>| {
-                way.map(|ask| self.request(client, processor, ask).encode()).any(|registers| {
-                    service.handle(owner, &registers, clients);
-                    service.state(processor as u32) == Some(State::Offline)
-                })
-            };
-            self.work(point, Trouble::None, home).0
+            // Whoever has no order under way that runs it or stops it gives it back with RELEASE_FW alone: so does a client whose
+            // start has failed.
+            let at_rest = view.state != State::Running
+                && !matches!(view.pending, Some(Pending::Start | Pending::Stop | Pending::GracefulStop));
+            let ways = if at_rest { &WAYS[..] } else { &WAYS[..1] };
+            ways.iter().all(|way| {
+                let way = way.iter().cycle().take(REQUESTS);
+                let home = |service: &mut PaperService<'_>, clients: &mut PaperClients<'_>| {
+                    way.map(|ask| self.request(client, processor, *ask).encode()).any(|registers| {
+                        service.handle(owner, &registers, clients);
+                        service.state(processor as u32) == Some(State::Offline)
+                    })
+                };
+                self.work(point, Trouble::None, home).0
+            })
         })
     }
 

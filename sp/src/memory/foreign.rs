@@ -1,4 +1,5 @@
 //! Copying to and from memory that others own too: an access that aborts is an error, not the end. The routines are in `copy.S`.
+//! That is so of synchronous aborts. An SError stays masked: what was read then is as it is, and is held against its digest.
 use core::arch::global_asm;
 
 global_asm!(include_str!("../copy.S"));

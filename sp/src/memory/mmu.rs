@@ -56,8 +56,9 @@ pub unsafe fn enable(root: PhysicalAddress) {
     );
     TTBR0_EL1.set(root.0 as u64);
     let ram = layout::image();
-    // SAFETY: everything written since the entry was written past the cache, and the loader left nothing dirty in it (it had to
-    // clean the image for code that starts with the MMU off), so invalidating drops nothing but stale lines. No memory is
+    // SAFETY: everything written since the entry was written past the cache, and the SPMC left nothing dirty in it of all of the
+    // partition's memory (docs/threat-model.md, as for any code that starts with the MMU off), so invalidating drops nothing but stale
+    // lines. No memory is
     // written between the invalidation and the switch. The mapping is as our caller says.
     unsafe {
         asm!(

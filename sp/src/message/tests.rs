@@ -38,6 +38,8 @@ impl Service for Echo {
         true
     }
 
+    fn waits(&mut self) {}
+
     fn interrupted(&mut self) {
         self.interrupts += 1;
     }
