@@ -14,6 +14,7 @@ crate::cases! { "firmware":
     changed_private_memory_does_not_start
     guest_reset_is_a_crash
     lockup_is_a_crash
+    a_crashed_core_is_given_back
     answers_come_when_the_hardware_is_done
     is_held_before_it_is_loaded
 }
@@ -123,8 +124,8 @@ fn changed_private_memory_does_not_start(context: &mut Context) -> Outcome {
     context.expect_clear()
 }
 
-/// Asks the firmware to end itself, and waits until the partition has noticed.
-fn crashes(context: &mut Context, request: u32) -> Outcome {
+/// Has the firmware run and end itself, and waits until the partition has noticed. Returns the address of its heartbeat.
+fn crash(context: &mut Context, request: u32) -> Outcome<u64> {
     let signs = load(context)?;
     let heartbeat = start(context, signs)?;
     let address = signs.request.ok_or_else(|| failure!("the resource table names no request word"))?;
@@ -136,6 +137,11 @@ fn crashes(context: &mut Context, request: u32) -> Outcome {
         noticed
     });
     expect!(noticed, "the partition does not notice");
+    Ok(heartbeat)
+}
+
+fn crashes(context: &mut Context, request: u32) -> Outcome {
+    let heartbeat = crash(context, request)?;
     let outcome = context.client.start();
     context.expect_command_refused(outcome, Refusal::IsStopped)?;
     let firmware = context.firmware()?;
@@ -145,6 +151,14 @@ fn crashes(context: &mut Context, request: u32) -> Outcome {
     let signs = load(context)?;
     let heartbeat = start(context, signs)?;
     stop(context, heartbeat)
+}
+
+/// Without a STOP_FW, as after a start that has failed: held, then cleared.
+fn a_crashed_core_is_given_back(context: &mut Context) -> Outcome {
+    crash(context, GUEST_RESET)?;
+    context.client.release().map_err(|error| failure!("release: {error}"))?;
+    expect_eq!(memory::read_word(memory::CORE_STATE), HELD, "the remote core's state");
+    context.expect_clear()
 }
 
 fn guest_reset_is_a_crash(context: &mut Context) -> Outcome {
