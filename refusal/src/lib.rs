@@ -195,7 +195,7 @@ refusals! {
     0x1003 NotLoaded "NOT_LOADED" BadState "No firmware is loaded: LOAD_FW first."
     0x1004 AnotherImageLoaded "ANOTHER_IMAGE_LOADED" BadState "Another image is loaded: RELEASE_FW first."
     0x1005 IsRunning "IS_RUNNING" BadState "The processor runs: STOP_FW first."
-    0x1006 IsStopped "IS_STOPPED" BadState "The processor was stopped or has crashed: LOAD_FW again before START_FW."
+    0x1006 IsStopped "IS_STOPPED" BadState "The processor was or is being stopped, or has crashed: STOP_FW to its end, then LOAD_FW again before START_FW."
     0x1007 LoadInProgress "LOAD_IN_PROGRESS" BadState "A load is under way: go on with LOAD_FW or release the processor."
     0x1008 MetadataSlotsFull "METADATA_SLOTS_FULL" OutOfMemory "Too many clients load at once: try again."
     0x1009 EndpointNotAllowed "ENDPOINT_NOT_ALLOWED" AccessDenied "The manifest gives this processor to other endpoints: ask from one of them, or add this one to its list."
@@ -203,7 +203,7 @@ refusals! {
 
     0x1101 HandleUnknown "HANDLE_UNKNOWN" BadParameters "The memory handle was not shared with this partition by this client: share the image first."
     0x1102 ShareTooSmall "SHARE_TOO_SMALL" BadParameters "The shared memory is smaller than the bytes announced: share the whole image."
-    0x1103 TooManyRanges "TOO_MANY_RANGES" OutOfMemory "The memory handle has more than 200 ranges: split the image over several handles."
+    0x1103 TooManyRanges "TOO_MANY_RANGES" OutOfMemory "The memory handle has more than 200 ranges, or a buffer of door T more than 16: split the image over several handles, or share less."
     0x1104 RangeNotNormalWorld "RANGE_NOT_NORMAL_WORLD" AccessDenied "The shared memory is not normal-world memory: share normal memory."
     0x1105 RangeOutsideNormalMemory "RANGE_OUTSIDE_NORMAL_MEMORY" AccessDenied "The shared memory lies outside the normal memory that the manifest lists: share RAM."
     0x1106 RangeOverlapsPartition "RANGE_OVERLAPS_PARTITION" AccessDenied "The shared memory overlaps the partition or the SPMC: share RAM of the normal world."

@@ -17,14 +17,16 @@ a processor belongs to its owner, and what others may ask, is decided before (`d
 /// What each state means.
 const fn meaning(state: State) -> &'static str {
     match state {
-        State::Offline => "no firmware, no owner; its memory is clear",
+        State::Offline => "no firmware, no owner; its memory is clear, but for what was there at boot",
         State::Loading => "claimed by a client whose image was authenticated; its memory is being written",
         State::Loaded => "every byte of the firmware was checked; held in reset",
         State::Running => "released from reset",
         State::Crashed => {
             "released from reset and, as far as is known, not running: it faulted, or a start went wrong"
         }
-        State::Stopped => "held in reset, memory kept; it has to be loaded again before it starts",
+        State::Stopped => {
+            "held in reset; it has to be loaded again before it starts. Its memory is kept, unless a stop had to clear it or clearing has failed"
+        }
     }
 }
 
