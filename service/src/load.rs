@@ -41,9 +41,11 @@ impl<M: Machine> Service<'_, M> {
         if arguments.offset != 0 {
             return Err(Refusal::OffsetUnexpected.into());
         }
+        // Then this request may have done nothing but a part of that.
+        let was_cleared = self.slot(index)?.is_being_cleared();
         let answer = self.load_slice(caller, index, &portion, memory)?;
         if answer.tee_result() == Some(TeeResult::InProgress)
-            && !self.slot(index)?.is_being_cleared()
+            && !was_cleared
             && let Some(place) = self.place_of(caller, index)
             && matches!(self.work(place)?, Work { share: None, refused: None, .. })
         {

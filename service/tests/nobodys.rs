@@ -1,8 +1,9 @@
 //! Processors that are nobody's: their virtual machine is gone, or they ran when the partition booted. And those that are handed over.
 mod support;
 
-use remoteproc_abi::door_d::Request;
+use remoteproc_abi::door_d::{FLAG_ONE_CALL, Request};
 use remoteproc_abi::status::{Operation, ProcessorState};
+use remoteproc_image::write::{Container, Order, RsaKey};
 use remoteproc_refusal::Refusal;
 use remoteproc_service::Caller;
 use remoteproc_service::hardware::{Crash, Observed};
@@ -209,4 +210,27 @@ fn who_may_not_use_a_processor_binds_nothing() {
     let mut bench = Bench::with(board, |_| ());
     let answer = bench.ask(VM, Request::BindEvents { processor: M33, notification: 1 });
     bench.refused(VM, answer, Refusal::EndpointNotAllowed);
+}
+
+/// What a client has left of an earlier load does not end a load in one call that has to clear first.
+#[test]
+fn one_call_clears_first_and_then_loads() {
+    let mut bench = Bench::new();
+    let key = RsaKey::from_pkcs8_der(&vector("keys/rsa2048.pk8.der")).unwrap();
+    let container =
+        Container::new(Order::Mainline).image(&vector("elf/fw_m33_ns.elf")).boot_address(0x8010_0000);
+    // Metadata of more than a page, of which the first share has one.
+    let image = container.platform(0x1_0100, &[0; 4096]).unwrap().sign(&key).unwrap();
+    let total = image.len() as u64;
+    let part = bench.share(ONE_CALLER, &image[..4096]);
+    while bench.reads_of(part) < 4096 {
+        in_progress(bench.load_once(ONE_CALLER, part, total, 0));
+    }
+    assert_eq!((bench.service.loads_under_way(), bench.client_held()), (1, 0), "it waits for the next share");
+    succeeded(bench.load(VM, M33, &sample()));
+    goes(&mut bench);
+    let handle = bench.share(ONE_CALLER, &image);
+    succeeded(bench.send(ONE_CALLER, &[1 | FLAG_ONE_CALL, M33.into(), handle, total, 0]));
+    assert_eq!((bench.state(), bench.owner()), (State::Loaded, Some(ONE_CALLER.endpoint)));
+    bench.assert_nothing_left();
 }
