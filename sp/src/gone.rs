@@ -47,12 +47,15 @@ impl Gone {
     }
 
     /// An execution context, by its place, begins with an endpoint's request. Where the endpoint was gone since the context went to
-    /// the SPMC, nobody knows whether it had asked before that: the request is dropped, and whoever has the id now asks again.
-    pub fn begin(&self, place: usize, id: u16) {
+    /// the SPMC, nobody knows whether it had asked before that. Then the request is dropped, if whoever has the id now
+    /// `asks_again`.
+    pub fn begin(&self, place: usize, id: u16, asks_again: bool) {
         let Some(client) = self.clients.get(place) else { return };
         let whose = u32::from(id).saturating_add(1);
-        let begun =
-            |old: u32| Some(if [WAITS_FOR_ANY, WAITS_FOR | whose].contains(&old) { STALE } else { whose });
+        let begun = |old: u32| {
+            let in_doubt = [WAITS_FOR_ANY, WAITS_FOR | whose].contains(&old);
+            Some(if in_doubt && asks_again { STALE } else { whose })
+        };
         let _ = client.fetch_update(Ordering::SeqCst, Ordering::SeqCst, begun);
     }
 
@@ -156,16 +159,16 @@ mod tests {
     #[test]
     fn what_was_asked_before_is_dropped() {
         let gone = Gone::new();
-        gone.begin(0, 7);
-        gone.begin(3, 8);
-        gone.begin(7, 7);
+        gone.begin(0, 7, true);
+        gone.begin(3, 8, true);
+        gone.begin(7, 7, true);
         assert!(!gone.is_stale(0) && !gone.is_stale(3) && !gone.is_stale(7));
         gone.note(7);
         assert!(gone.is_stale(0) && !gone.is_stale(3) && gone.is_stale(7));
         // The next one with this id is another machine.
-        gone.begin(0, 7);
+        gone.begin(0, 7, true);
         assert!(!gone.is_stale(0) && gone.is_stale(7));
-        gone.begin(8, 7);
+        gone.begin(8, 7, true);
         assert!(gone.is_stale(8), "there are eight places");
     }
 
@@ -176,19 +179,23 @@ mod tests {
         (0..3).for_each(|place| gone.wait(place));
         gone.note(7);
         gone.note(7);
-        gone.begin(0, 7);
-        gone.begin(1, 8);
+        gone.begin(0, 7, true);
+        gone.begin(1, 8, true);
         assert!(gone.is_stale(0) && !gone.is_stale(1));
+        gone.wait(0);
+        gone.note(7);
+        gone.begin(0, 7, false);
+        assert!(!gone.is_stale(0), "who does not ask again is served");
         // One that has gone to the SPMC since then has come back with what was asked later.
         gone.wait(0);
-        gone.begin(0, 7);
+        gone.begin(0, 7, true);
         assert!(!gone.is_stale(0));
         // Two are gone: it may be either's.
         gone.note(9);
-        gone.begin(2, 11);
+        gone.begin(2, 11, true);
         assert!(gone.is_stale(2));
         gone.wait(2);
-        gone.begin(2, 0x7FFF);
+        gone.begin(2, 0x7FFF, true);
         assert!(!gone.is_stale(2));
         gone.note(0x7FFF);
         assert!(gone.is_stale(2) && !gone.is_stale(0));

@@ -222,7 +222,8 @@ impl message::Service for Front {
             return message::Dead.handle(client, request);
         }
         let caller = Caller { endpoint: client, door: Door::Direct };
-        GONE.begin(contexts::place(), client);
+        // BUSY is asked again.
+        GONE.begin(contexts::place(), client, true);
         // IN_PROGRESS, once a load has begun that has no other request to go on with.
         let mut last = None;
         let (mut slices, mut waiting) = (0u32, Waiting::new());
@@ -263,7 +264,8 @@ impl message::Service for Front {
         if let Some(answer) = answer_at_once(request) {
             return answer;
         }
-        GONE.begin(contexts::place(), client);
+        // No client of door T asks again. What a machine that is gone had as a buffer is not held, so that its calls find nothing.
+        GONE.begin(contexts::place(), client, false);
         let mut waiting = Waiting::new();
         loop {
             let serve = |Partition { service, memory }: &mut Partition| {
