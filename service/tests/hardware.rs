@@ -1,6 +1,8 @@
 //! Hardware that is slow, stuck, or does not keep others out of the processor's memory; and the partition's last act.
 mod support;
 
+use remoteproc_abi::door_d::Request;
+use remoteproc_abi::result::TeeResult;
 use remoteproc_abi::status::{Operation, ProcessorState};
 use remoteproc_refusal::Refusal;
 use remoteproc_service::hardware::Observed;
@@ -155,6 +157,30 @@ fn zeros_of_private_segments_are_looked_at_again_too() {
         } else {
             succeeded(answer);
         }
+    }
+}
+
+/// That firmware runs is said, confirmed and handed over only if the hardware says so at that moment: one look that fails and one that
+/// shows a crash are no yes.
+#[test]
+fn what_crashed_is_not_said_to_run() {
+    let mut board = board();
+    board.processors[0].attach_endpoints.push(VM.endpoint).unwrap();
+    board.processors[0].counter_on_confirm = true;
+    let confirm = Request::Confirm { processor: M33 };
+    let start = Request::Start { processor: M33 };
+    for (caller, request) in [(KERNEL, start), (KERNEL, confirm), (VM, start)] {
+        let mut bench = Bench::with(board.clone(), |_| ());
+        succeeded(bench.load(KERNEL, M33, &counting(5)));
+        succeeded(bench.start(KERNEL));
+        bench.machine().drivers[0].crash();
+        // The first look fails.
+        bench.machine().failure.at(0, false);
+        let answer = bench.ask_once(caller, request);
+        bench.machine().failure.end();
+        assert!(answer.tee_result() != Some(TeeResult::Success), "{request:?} of {caller:?}");
+        assert_eq!((bench.owner(), bench.machine().drivers[0].counter.value), (Some(KERNEL.endpoint), 0));
+        assert_eq!(bench.status().0, ProcessorState::Crashed);
     }
 }
 
