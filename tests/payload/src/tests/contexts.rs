@@ -40,8 +40,10 @@ const BAD_STATE: u32 = 0xFFFF_0007;
 const ROUNDS: usize = 20;
 /// Requests of each CPU.
 const REQUESTS: u64 = 2000;
-/// Moments of a request that a case tries before it gives up.
+/// Moments of a request that a case tries before it gives up, and the ticks between two of them: so that some lie shortly before its
+/// end, on a fast host and on a slow one. A turn is kept for a few milliseconds, and what is left of the request has to fit in.
 const TRIES: u64 = 60;
+const STEP: u64 = 40_000;
 
 /// The number of execution contexts that the host has put into the manifest.
 pub fn expected(context: &Context) -> Outcome<u64> {
@@ -284,7 +286,7 @@ fn until_seen(
     let (handle, total) = (context.share_good(&[file.range()])?, file.length);
     let mut seen = false;
     for moment in 0..TRIES {
-        if interrupted_load(context, handle, total, 1000 + 997 * (moment % 20))? {
+        if interrupted_load(context, handle, total, 1000 + STEP * moment)? {
             seen |= done(context)?;
         }
         context.client.release().map_err(|error| failure!("release: {error}"))?;
