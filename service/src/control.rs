@@ -244,6 +244,7 @@ impl<M: Machine> Service<'_, M> {
             match self.follow(index, Pending::Release, progress)? {
                 Followed::Done => {
                     let slot = self.slot(index)?;
+                    // The others that may be released are held already, as their states say.
                     if slot.state() == State::Crashed {
                         slot.happened(Event::Held);
                     }

@@ -200,7 +200,7 @@ impl<M: Machine> Service<'_, M> {
         }
         let source = Source::Buffer { handle, place: chunk.place.into(), length: chunk.length.into() };
         let index = self.find(processor)?;
-        self.load_slice(caller, index, &Portion { source, total, offset }, memory)
+        self.load_slice(caller, index, &Portion { source, total, offset, is_all: false }, memory)
     }
 
     /// What GET_PROCESSOR tells here besides its values.

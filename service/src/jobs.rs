@@ -54,6 +54,8 @@ pub(crate) struct Portion {
     pub total: u64,
     /// Offset in the container of the source's first byte.
     pub offset: u64,
+    /// There is no other one to come.
+    pub is_all: bool,
 }
 
 impl Portion {

@@ -30,28 +30,15 @@ impl<M: Machine> Service<'_, M> {
         arguments: &LoadArguments,
         memory: &mut C,
     ) -> Outcome {
-        let LoadArguments { handle, total, offset, lent, .. } = *arguments;
-        let portion = Portion { source: Source::Memory { handle, lent }, total, offset };
-        if !arguments.one_call {
-            return self.load_slice(caller, index, &portion, memory);
-        }
-        if !self.board.one_call_endpoints.contains(&caller.endpoint) {
+        let LoadArguments { handle, total, offset, lent, one_call: is_all } = *arguments;
+        if is_all && !self.board.one_call_endpoints.contains(&caller.endpoint) {
             return Err(Refusal::FlagsUnknown.into());
         }
-        if arguments.offset != 0 {
+        if is_all && offset != 0 {
             return Err(Refusal::OffsetUnexpected.into());
         }
-        // Then this request may have done nothing but a part of that.
-        let was_cleared = self.slot(index)?.is_being_cleared();
-        let answer = self.load_slice(caller, index, &portion, memory)?;
-        if answer.tee_result() == Some(TeeResult::InProgress)
-            && !was_cleared
-            && let Some(place) = self.place_of(caller, index)
-            && matches!(self.work(place)?, Work { share: None, refused: None, .. })
-        {
-            return self.fail(place, Refusal::ShareTooSmall.into(), memory);
-        }
-        Ok(answer)
+        let portion = Portion { source: Source::Memory { handle, lent }, total, offset, is_all };
+        self.load_slice(caller, index, &portion, memory)
     }
 
     /// One slice of a load.
@@ -63,7 +50,17 @@ impl<M: Machine> Service<'_, M> {
         memory: &mut C,
     ) -> Outcome {
         match self.enter(caller, index, portion, memory) {
-            Ok(Some(place)) => self.walk(place, memory),
+            Ok(Some(place)) => {
+                let answer = self.walk(place, memory)?;
+                let goes_on = answer.tee_result() == Some(TeeResult::InProgress);
+                if portion.is_all
+                    && goes_on
+                    && matches!(self.work(place)?, Work { share: None, refused: None, .. })
+                {
+                    return self.fail(place, Refusal::ShareTooSmall.into(), memory);
+                }
+                Ok(answer)
+            }
             Ok(None) => match self.place_of(caller, index) {
                 Some(place) => self.in_progress(place),
                 None => Ok(Answer::with(TeeResult::InProgress, [0, portion.total, 0, 0])),
@@ -92,7 +89,7 @@ impl<M: Machine> Service<'_, M> {
         }
         let now = self.machine.milliseconds();
         let place = self.place_of(caller, index);
-        let Portion { source, total, offset } = *portion;
+        let Portion { source, total, offset, .. } = *portion;
         // At the container's end, where what is left to do needs no more bytes.
         let brings_nothing = matches!(source, Source::Buffer { length: 0, .. });
         if let Some(place) = place {

@@ -91,11 +91,6 @@ impl<H: Hasher> Slot<H> {
         self.owner.is_none() && self.state != State::Offline
     }
 
-    /// Its memory is cleared, or it is held for that, before anything else.
-    pub fn is_being_cleared(&self) -> bool {
-        self.is_nobodys() || self.wipe.is_some()
-    }
-
     pub fn pending(&self) -> Option<Pending> {
         if self.is_nobodys() {
             return Some(if self.wipe.is_some() { Pending::Clear } else { Pending::Hold });

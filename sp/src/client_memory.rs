@@ -10,8 +10,6 @@ use remoteproc_abi::memory_descriptor::{
     ATTRIBUTE_NON_SECURE, DescriptorError, RetrieveRequest, RetrieveResponse,
 };
 use remoteproc_abi::{FFA_PAGE_SIZE, MAX_RANGES};
-#[cfg(feature = "control")]
-use remoteproc_service::Guard;
 use remoteproc_service::buffers::MAX_BUFFERS;
 use remoteproc_service::client_memory::{
     ClientMemory, EndpointId, MemoryError, PhysicalRange, Retrieved, SharedBuffers,
@@ -38,24 +36,6 @@ struct Held<const RANGES: usize> {
     ranges: Vec<PhysicalRange, RANGES>,
     /// The service has looked at the ranges and wants them used.
     usable: bool,
-    /// The SPMC counts it as given back already.
-    #[cfg(feature = "control")]
-    let_go: bool,
-}
-
-impl<const RANGES: usize> Held<RANGES> {
-    /// Tells whether the SPMC has it back: only where a guard is out.
-    #[cfg(feature = "control")]
-    const fn is_given_back(&self) -> bool {
-        self.let_go
-    }
-
-    /// Tells whether the SPMC has it back.
-    #[cfg(not(feature = "control"))]
-    #[allow(clippy::unused_self, reason = "with the feature it looks")]
-    const fn is_given_back(&self) -> bool {
-        false
-    }
 }
 
 /// What [`FfaMemory`] keeps. In a static of its own, so that no stack need hold it.
@@ -103,15 +83,7 @@ fn keep<const RANGES: usize, const MOST: usize>(
     retrieved: &Retrieved,
 ) -> Result<(), MemoryError> {
     let ranges = Vec::from_slice(&retrieved.ranges).map_err(|_| MemoryError::TooManyRanges)?;
-    let held = Held {
-        handle,
-        owner,
-        ranges,
-        usable: false,
-        #[cfg(feature = "control")]
-        let_go: false,
-    };
-    list.push(held).map_err(|_| MemoryError::NoRoom)
+    list.push(Held { handle, owner, ranges, usable: false }).map_err(|_| MemoryError::NoRoom)
 }
 
 impl FfaMemory {
@@ -154,11 +126,7 @@ impl FfaMemory {
             self.mailbox.relinquish(handle);
         }
         #[cfg(feature = "control")]
-        if let Some(held) = self.kept.images.last_mut()
-            && held.handle == handle
-            && !guards::stands(Guard::HoldMemory)
-        {
-            held.let_go = true;
+        if kept.is_ok() && !writable && guards::lets_go(handle) {
             self.mailbox.relinquish(handle);
         }
         kept
@@ -247,7 +215,9 @@ impl ClientMemory for FfaMemory {
     fn relinquish(&mut self, handle: u64) {
         let Kept { images, buffers, .. } = &mut *self.kept;
         if let Some(index) = images.iter().position(|held| held.handle == handle) {
-            if images.swap_remove(index).is_given_back() {
+            images.swap_remove(index);
+            #[cfg(feature = "control")]
+            if guards::has_let_go(handle) {
                 return;
             }
         } else if let Some(index) = buffers.iter().position(|held| held.handle == handle) {

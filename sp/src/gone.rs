@@ -11,7 +11,8 @@ const CONTEXTS: usize = 8;
 
 /// In place of an endpoint's id: its request is to be dropped.
 const STALE: u32 = u32::MAX;
-/// The same: the execution context is at the SPMC. It may have come back, and may have been stopped before it could say for whom.
+/// In its place, too: the execution context is at the SPMC. It may have come back, and may have been stopped before it could say for
+/// whom.
 const WAITS: u32 = u32::MAX - 1;
 /// The same, and several endpoints have gone meanwhile.
 const WAITS_FOR_ANY: u32 = u32::MAX - 2;
@@ -24,7 +25,8 @@ pub struct Gone {
     /// There may be a bit that is set.
     due: AtomicBool,
     ids: [AtomicU64; WORDS],
-    /// Of each execution context the endpoint, plus one, whose request it serves or served last; 0 if it has served none.
+    /// Of each execution context the endpoint, plus one, whose request it serves, or one of the values above; 0 if it never was at
+    /// the SPMC.
     clients: [AtomicU32; CONTEXTS],
 }
 

@@ -22,6 +22,23 @@ pub fn stands(guard: Guard) -> bool {
     OUT.load(Ordering::Relaxed) != guard as u64
 }
 
+/// The handle that was given back too early, or 0.
+static LET_GO: AtomicU64 = AtomicU64::new(0);
+
+/// Tells whether client memory is to be given back as soon as it was retrieved, and notes that.
+pub fn lets_go(handle: u64) -> bool {
+    let lets_go = !stands(Guard::HoldMemory);
+    if lets_go {
+        LET_GO.store(handle, Ordering::Relaxed);
+    }
+    lets_go
+}
+
+/// Tells whether the SPMC has this memory back already; forgets that.
+pub fn has_let_go(handle: u64) -> bool {
+    LET_GO.compare_exchange(handle, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+}
+
 /// Takes the command; `None` for other requests.
 pub fn command(request: &Registers, service: &mut Service<'_, Hardware>) -> Option<Registers> {
     let [command, number, ..] = *request;

@@ -56,10 +56,9 @@ pub unsafe fn enable(root: PhysicalAddress) {
     );
     TTBR0_EL1.set(root.0 as u64);
     let ram = layout::image();
-    // SAFETY: everything written since the entry was written past the cache, and the SPMC left nothing dirty in it of all of the
-    // partition's memory (docs/threat-model.md, as for any code that starts with the MMU off), so invalidating drops nothing but stale
-    // lines. No memory is
-    // written between the invalidation and the switch. The mapping is as our caller says.
+    // SAFETY: what was written since the entry went past the cache, and the SPMC has cleaned the partition's memory before
+    // (docs/threat-model.md): only stale lines are dropped. Nothing is written from then until the switch. The mapping is as our
+    // caller says.
     unsafe {
         asm!(
             "dsb sy",

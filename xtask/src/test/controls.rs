@@ -81,7 +81,7 @@ const ON_THE_HOST: [Guard; 2] = [Guard::Close, Guard::WipeAgain];
 const IN_A_CASE: [Guard; 1] = [Guard::FixUp];
 
 /// How many messages the fuzzer sends, and how often it has to see each command and refusal: fewer than as a test of its own.
-const MESSAGES: [(&str, &str); 3] = [("random", "2000"), ("mutated", "12000"), ("enough", "3")];
+const MESSAGES: [(&str, &str); 3] = [("random", "1000"), ("mutated", "8000"), ("enough", "2")];
 
 /// Cases of the same build that do the taking out themselves, each in a machine of its own: theme and name. Execution contexts
 /// whose places were given away, and a partition that is dead afterwards.

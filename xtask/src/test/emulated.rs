@@ -19,6 +19,11 @@ const LARGE: usize = 16 << 20;
 /// that not everybody may use.
 pub const PROPERTIES: &str = "idle-claim-ms = <1000>; one-call-endpoints = <1>; processors { m33 { attach-endpoints = <3>; }; m4 { endpoints = <0 1 2>; }; };";
 
+/// How many messages the fuzzer sends to a partition with one execution context, and how often it has to see each command and refusal:
+/// half of what it sends to the one with several, which answers them by the same code.
+const FEWER_MESSAGES: [(&str, &str); 4] =
+    [("random", "5000"), ("mutated", "10000"), ("calls", "6000"), ("enough", "10")];
+
 /// How the lines begin that tell how far something is that is done very often.
 const ENDURANCE: &str = "soak ";
 
@@ -35,6 +40,11 @@ pub fn system(suite: &mut Suite) -> Result<()> {
     let (mut parameters, keys) = system_parameters(suite)?;
     if let Some(part) = &suite.part {
         parameters.set("test", part)?;
+    }
+    if suite.one_context {
+        for (name, count) in FEWER_MESSAGES {
+            parameters.set(name, count)?;
+        }
     }
     // The tests begin and end with clear memory.
     run(suite, &suite.title("system"), 0, &keys, PROPERTIES, &parameters).map(drop)

@@ -4,7 +4,9 @@ use crate::context::Context;
 use crate::framework::{Case, Failure, Outcome, Text};
 use crate::machine::{Strictness, set_strictness};
 use crate::{expect_eq, failure, memory};
+use remoteproc_abi::door_d::Request;
 use remoteproc_abi::memory_descriptor::Constituent;
+use remoteproc_abi::result::TeeResult;
 use remoteproc_refusal::Refusal;
 
 crate::cases! { "addresses":
@@ -28,10 +30,6 @@ pub const CONTROL: &[Case] =
 
 /// The guard that a copy that aborts is an error (`service/src/guards.rs`).
 const FIX_UP: u64 = 20;
-const LOAD_FW: u64 = 1;
-const GET_INFO: u64 = 0x10;
-/// TARGET_DEAD (docs/abi.md).
-const TARGET_DEAD: u32 = 0xFFFF_3024;
 
 /// The partition's own memory.
 const PARTITION: u64 = 0x0e30_0000;
@@ -204,10 +202,10 @@ fn an_abort_without_its_fix_up(context: &mut Context) -> Outcome {
     controls::take_out(context, FIX_UP)?;
     context.dead = true;
     let handle = share(context, Strictness::Lenient, &[pages(NO_RAM, 4)])?;
-    let answer = context.ask([LOAD_FW, 0, handle, 0x4000, 0])?;
-    expect_eq!(answer.result, TARGET_DEAD, "the answer to the request whose read aborts");
-    let answer = context.ask([GET_INFO, 0, 0, 0, 0])?;
-    expect_eq!(answer.result, TARGET_DEAD, "the answer afterwards");
+    let answer = context.load_handle(handle, 0x4000, 0)?;
+    expect_eq!(answer.tee_result(), Some(TeeResult::TargetDead), "the result where the read aborts");
+    let answer = context.ask(Request::GetInfo.encode())?;
+    expect_eq!(answer.tee_result(), Some(TeeResult::TargetDead), "the result afterwards");
     Ok(())
 }
 
