@@ -67,7 +67,7 @@ impl<M: Machine> Service<'_, M> {
         let (refusal, status) = if self.buffers.size(owner, handle).is_some() {
             (Refusal::BufferHeld, Status::InvalidState)
         } else if !self.buffers.has_room(owner) {
-            (Refusal::BuffersFull, Status::ResourceFailure)
+            (Refusal::BuffersFull, Status::NotFound)
         } else {
             match self.retrieve_buffer(owner, handle, tag, memory) {
                 Ok(()) => return Status::Success,
@@ -98,7 +98,7 @@ impl<M: Machine> Service<'_, M> {
             return Ok(());
         }
         memory.relinquish(handle);
-        checked.and(Err((Refusal::BuffersFull, Status::ResourceFailure)))
+        checked.and(Err((Refusal::BuffersFull, Status::NotFound)))
     }
 
     /// RELINQ_MEM: a load that takes a chunk from the buffer goes on without it.

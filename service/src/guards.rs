@@ -6,7 +6,7 @@ use crate::service::Service;
 #[cfg(feature = "control")]
 use remoteproc_image::provider::{Algorithm, CipherKey, Provider, PublicKey, Signed};
 
-/// A guard. Its number is what the partition of the controls is told (`sp/src/guards.rs`). The last four stand in the partition itself.
+/// A guard. Its number is what the partition of the controls is told (`sp/src/guards.rs`). The last five stand in the partition itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
     /// Only its owner may ask something of a processor.
@@ -53,11 +53,13 @@ pub enum Guard {
     Stale = 21,
     /// Who was answered BUSY has the next turn.
     Turn = 22,
+    /// The partition's clock is none that the normal world can set.
+    Clock = 23,
 }
 
 impl Guard {
     /// Every value.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Owner,
         Self::Wipe,
         Self::Seal,
@@ -80,6 +82,7 @@ impl Guard {
         Self::FixUp,
         Self::Stale,
         Self::Turn,
+        Self::Clock,
     ];
 }
 

@@ -199,7 +199,8 @@ impl<M: Machine> Service<'_, M> {
     }
 
     /// Finds room for another load. A client has room for one load that has claimed nothing yet. If there is none left, the load
-    /// that was idle for the longest time, beyond the limit, is given up: first of those that have claimed nothing.
+    /// that was idle for the longest time, beyond the limit, is given up: first of those that have claimed nothing. If none was idle
+    /// for so long, an endpoint that has no load gets the room of one that has several, of which one has claimed nothing.
     fn make_room<C: ClientMemory>(
         &mut self,
         caller: Caller,
@@ -222,11 +223,19 @@ impl<M: Machine> Service<'_, M> {
                 let oldest = under_way()
                     .filter(|(_, work)| idle(work))
                     .min_by_key(|(_, work)| (claims(work), work.touched));
-                oldest.ok_or(Refusal::MetadataSlotsFull)?.0
+                let loads_of =
+                    |endpoint| under_way().filter(|(_, work)| work.caller.endpoint == endpoint).count();
+                let one_of_several = || {
+                    let has_none = loads_of(caller.endpoint) == 0;
+                    under_way()
+                        .filter(|(_, work)| has_none && !claims(work) && loads_of(work.caller.endpoint) > 1)
+                        .min_by_key(|(_, work)| work.touched)
+                };
+                oldest.or_else(one_of_several).ok_or(Refusal::MetadataSlotsFull)?.0
             }
         };
-        let idler = self.work(victim)?.caller.endpoint;
-        log::warn!("an idle load of {idler:#06x} is given up for one of {:#06x}", caller.endpoint);
+        let before = self.work(victim)?.caller.endpoint;
+        log::warn!("a load of {before:#06x} is given up for one of {:#06x}", caller.endpoint);
         self.end(victim, memory);
         Ok(victim)
     }

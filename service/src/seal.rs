@@ -12,6 +12,7 @@ use remoteproc_image::provider::{Destination, Fault, Hasher, Provider};
 use remoteproc_image::reader::{MAX_PROGRAM_HEADERS, Reader, Segment};
 use remoteproc_image::target::Access;
 use remoteproc_refusal::Refusal;
+use zeroize::Zeroize;
 
 /// One segment, where it was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -111,9 +112,22 @@ impl<H: Hasher> Check<H> {
         Self { digests: Some(provider.sha256()), segment: 0, hashed: 0, hasher: None, touched: now }
     }
 
-    /// Hashes as much as the budget has, reading memory through `buffer`. Tells, after the last byte, what the segments hash
-    /// to; `None`: there is more to do.
+    /// Hashes as much as the budget has, reading memory through `buffer`, which holds nothing of it afterwards. Tells, after the last
+    /// byte, what the segments hash to; `None`: there is more to do.
     pub fn go_on<P: Provider<Hasher = H>, D: Destination>(
+        &mut self,
+        seal: &Seal,
+        parts: (&P, &mut D),
+        buffer: &mut [u8],
+        budget: &mut Budget,
+    ) -> Result<Option<[u8; 32]>, Fault> {
+        let outcome = self.hash(seal, parts, buffer, budget);
+        // It may have been decrypted.
+        buffer.zeroize();
+        outcome
+    }
+
+    fn hash<P: Provider<Hasher = H>, D: Destination>(
         &mut self,
         seal: &Seal,
         (provider, memory): (&P, &mut D),

@@ -7,11 +7,11 @@ use remoteproc_abi::status::{
     Features, Info, Operation, Owner, OwnerDoor, ProcessorInfo, ProcessorState, Status,
 };
 use remoteproc_refusal::Refusal;
-use remoteproc_service::Caller;
 use remoteproc_service::client_memory::MemoryError;
 use remoteproc_service::jobs::MAX_LOADS;
 use remoteproc_service::lifecycle::State;
 use remoteproc_service::slice::SLICE;
+use remoteproc_service::{Caller, Door};
 use support::*;
 
 /// A valid container whose one segment has this many bytes.
@@ -416,6 +416,53 @@ fn room_is_bounded_and_idle_loads_make_way() {
         bench.refused(vm(endpoint), answer, Refusal::NotOwner);
     }
     bench.assert_nothing_left();
+}
+
+#[test]
+fn an_endpoint_without_a_load_gets_one_of_several() {
+    let mut bench = Bench::new();
+    let image = sample();
+    let total = image.len() as u64;
+    let by = |endpoint, door| Caller { endpoint, door };
+    let greedy = [by(10, Door::Direct), by(10, Door::TsRpc)];
+    for caller in [greedy[0], by(11, Door::Direct), greedy[1]] {
+        let handle = bench.share(caller, &image);
+        in_progress(bench.load_once(caller, handle, total, 0));
+        bench.machine().now += 1;
+    }
+    let handle = bench.share(KERNEL, &image);
+    in_progress(bench.load_once(KERNEL, handle, total, 0));
+    assert_eq!((bench.client_held(), bench.service.loads_under_way()), (MAX_LOADS, MAX_LOADS));
+    // The one that was older is gone. Everybody has one now, so nobody gets another one's room.
+    let other = bench.share(greedy[0], &image);
+    for caller in [greedy[0], by(12, Door::Direct)] {
+        let answer = bench.load_once(caller, other, total, 0);
+        bench.refused(caller, answer, Refusal::MetadataSlotsFull);
+    }
+    assert_eq!(bench.client_held(), MAX_LOADS);
+    succeeded(bench.load_handle(KERNEL, M33, handle, total));
+}
+
+#[test]
+fn a_claim_is_no_room_for_others() {
+    let mut bench = Bench::new();
+    let (large, small) = (large(300_000), vector("01-rsa2048-m4.sig"));
+    let total = small.len() as u64;
+    let handle = bench.share(KERNEL, &large);
+    in_progress(bench.load_once(KERNEL, handle, large.len() as u64, 0));
+    advance(&mut bench, KERNEL, (handle, 0), large.len() as u64, 1);
+    // The kernel's second load has claimed nothing yet: that is the one that goes.
+    for caller in [KERNEL, vm(11), vm(12)] {
+        let share = bench.share(caller, &small);
+        in_progress(bench.ask_once(caller, load_request(M4, share, total, 0)));
+        assert_eq!(bench.state(), State::Loading, "the claim stands");
+    }
+    assert_eq!((bench.client_held(), bench.service.loads_under_way()), (MAX_LOADS, MAX_LOADS));
+    // The claim is what the kernel has now, and nobody's room.
+    let share = bench.share(vm(13), &small);
+    let answer = bench.ask_once(vm(13), load_request(M4, share, total, 0));
+    bench.refused(vm(13), answer, Refusal::MetadataSlotsFull);
+    succeeded(bench.load_handle(KERNEL, M33, handle, large.len() as u64));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::partition::{self, Front, Partition};
 use crate::{contexts, dead, heap, interrupts, logger, serve, time};
 use arm_ffa::{FfaError, Version};
 use core::arch::global_asm;
-use remoteproc_platform::manifest::{self, Manifest};
+use remoteproc_platform::manifest::{self, InterruptCalls, Manifest};
 use remoteproc_service::Service;
 use remoteproc_service::client_memory::PhysicalRange;
 use remoteproc_service::configuration::Board;
@@ -92,6 +92,9 @@ fn start(boot_information: u64) -> Result<(), BootError> {
     let mailbox = Mailbox::map(identity.partition)?;
     let Manifest { mut board, ffa_version, doorbell, interrupts: calls, .. } =
         manifest::parse(read_manifest(boot_information)?).map_err(BootError::Manifest)?;
+    if calls == InterruptCalls::Hafnium {
+        time::is_virtual();
+    }
     if ffa_version != u32::from(ffa::VERSION) {
         log::warn!("the manifest asks for FF-A {ffa_version:#x}, the partition speaks {}", ffa::VERSION);
     }

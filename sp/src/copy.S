@@ -54,7 +54,8 @@ copy_routines_start:
 // copy_to_foreign(x0 = foreign destination, x1 = private source, x2 = bytes)
     copy_routine copy_to_foreign, x0
 
-// clear_foreign(x0 = foreign destination, x1 = bytes)
+// clear_foreign(x0 = foreign destination, x1 = bytes): 1 also if an SError is pending in the end, as when the bus has refused a store
+// later than it was executed. Nothing reads the zeros again.
     .global clear_foreign
     .type clear_foreign, %function
 clear_foreign:
@@ -83,9 +84,33 @@ clear_foreign:
 7:  strb    wzr, [x0], #1
     subs    x1, x1, #1
     b.ne    7b
-9:  mov     x0, xzr
+9:  dsb     sy
+    isb
+    mrs     x0, isr_el1
+    ubfx    x0, x0, #8, #1
     ret
     .size clear_foreign, . - clear_foreign
+
+// clean_foreign(x0 = foreign address, x1 = bytes): cleans and invalidates the data caches' lines, to the point of coherency.
+    .global clean_foreign
+    .type clean_foreign, %function
+clean_foreign:
+    cbz     x1, 9f
+    mrs     x2, ctr_el0
+    ubfx    x2, x2, #16, #4         // DminLine: the smallest line, log2 of its words
+    mov     x3, #4
+    lsl     x2, x3, x2
+    sub     x3, x2, #1
+    add     x1, x0, x1
+    bic     x0, x0, x3
+1:  dc      civac, x0
+    add     x0, x0, x2
+    cmp     x0, x1
+    b.lo    1b
+    dsb     sy
+9:  mov     x0, xzr
+    ret
+    .size clean_foreign, . - clean_foreign
 
     .global copy_routines_end
 copy_routines_end:

@@ -188,22 +188,23 @@ fn direct_response<S: Service>(
 }
 
 /// Returns the message and the status that answer a framework message. PSCI messages count only from the SPMC, those about
-/// virtual machines from the hypervisor or the SPMC. Only that a virtual machine is gone changes anything: an execution context may go
+/// virtual machines only from the hypervisor. Only that a virtual machine is gone changes anything: an execution context may go
 /// at any time between two requests, and a virtual machine that is new has nothing yet.
 fn framework_response<S: Service>(identity: Identity, received: &Registers, service: &mut S) -> (u32, i32) {
     let success = 0;
     let denied = i32::from(FfaError::Denied);
     let sender = sender(received);
-    let from_spmc = sender == identity.spmc;
-    let may_manage = from_spmc || sender == HYPERVISOR;
+    let from_hypervisor = sender == HYPERVISOR;
     match low_half(received[2]) & FRAMEWORK_MESSAGE {
         framework::PSCI_REQUEST | framework::WARM_BOOT_REQUEST => {
-            (framework::PSCI_RESPONSE, if from_spmc { success } else { PSCI_DENIED })
+            (framework::PSCI_RESPONSE, if sender == identity.spmc { success } else { PSCI_DENIED })
         }
-        framework::VM_CREATED => (framework::VM_CREATED_RESPONSE, if may_manage { success } else { denied }),
+        framework::VM_CREATED => {
+            (framework::VM_CREATED_RESPONSE, if from_hypervisor { success } else { denied })
+        }
         framework::VM_DESTROYED => {
             let id = (low_half(received[5]) & 0xFFFF) as EndpointId;
-            let status = if !may_manage {
+            let status = if !from_hypervisor {
                 denied
             } else if id == HYPERVISOR || id & SECURE != 0 {
                 FfaError::InvalidParameters.into()

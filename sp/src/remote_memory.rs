@@ -1,4 +1,7 @@
 //! The processors' memory: mapped since boot, Normal Non-cacheable, at its physical addresses.
+//!
+//! The normal world may have written it through its caches before it was closed, and lines that are written back later would land on
+//! verified firmware. All of it is cleared between closing and loading, so clearing is where they are driven out.
 use crate::memory::foreign::{self, Abort};
 use crate::memory::map::{MapFailure, map_remote};
 use aarch64_cpu::asm::barrier;
@@ -62,6 +65,7 @@ impl RemoteMemory for MappedMemory {
     fn clear(&mut self, physical_address: u64, size: u64) -> Result<(), Fault> {
         let address = self.locate(physical_address, size)?;
         let size = usize::try_from(size).map_err(|_| Fault)?;
+        foreign::clean(address, size).map_err(|Abort| Fault)?;
         // SAFETY: the bytes lie in a region that `map_remote` has mapped, so outside the partition's own memory.
         unsafe { foreign::clear(address, size) }.map_err(|Abort| Fault)
     }

@@ -1,8 +1,13 @@
-//! The partition's manifest: public keys become devicetree nodes, dtc compiles it.
+//! The partition's manifest: public keys become devicetree nodes, dtc compiles it, and what the partition would refuse at boot is refused
+//! here.
 use crate::process;
 use crate::workspace::{RunDirectory, Workspace};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use dtoolkit::Node as _;
+use dtoolkit::fdt::Fdt;
 use remoteproc_image::write::OwnedPublicKey;
+use remoteproc_platform::manifest::{MAX_SIZE, parse};
+use remoteproc_service::configuration::MAX_KEYS;
 use rsa::RsaPublicKey;
 use rsa::pkcs1::DecodeRsaPublicKey;
 use std::fmt::Write as _;
@@ -10,10 +15,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A manifest has to fit one page together with the boot information under every SPMC.
-pub const MAX_SIZE: usize = 3584;
-/// The partition reads this many keys.
-pub const MAX_KEYS: usize = 4;
+/// Most memory regions, and most device regions, that a partition asks its SPMC for.
+const MAX_FFA_REGIONS: usize = 8;
 
 /// A key that the partition is to trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +164,7 @@ pub fn compile(
         run.write("with-properties.dts", text.as_bytes())?
     };
     let blob = fs::read(compile_file(run, board, &source)?)?;
-    check_size(blob.len())?;
+    check(&blob).with_context(|| format!("the manifest {} is no good", source.display()))?;
     Ok(blob)
 }
 
@@ -180,9 +183,19 @@ fn compile_file(run: &RunDirectory, name: &str, source: &Path) -> Result<PathBuf
     Ok(output)
 }
 
-fn check_size(size: usize) -> Result<()> {
-    if size > MAX_SIZE {
-        bail!("the compiled manifest has {size} bytes, the limit is {MAX_SIZE}: name fewer or shorter keys");
+/// Refuses what the partition refuses at boot, and more regions than an SPMC need give it.
+fn check(blob: &[u8]) -> Result<()> {
+    if blob.len() > MAX_SIZE {
+        let size = blob.len();
+        bail!("compiled it has {size} bytes, the limit is {MAX_SIZE}: name fewer or shorter keys");
+    }
+    parse(blob).map_err(|error| anyhow!("{error}"))?;
+    let tree = Fdt::new(blob).map_err(|error| anyhow!("{error}"))?;
+    for name in ["memory-regions", "device-regions"] {
+        let count = tree.root().child(name).map_or(0, |regions| regions.children().count());
+        if count > MAX_FFA_REGIONS {
+            bail!("node {name} has {count} regions, the limit is {MAX_FFA_REGIONS}");
+        }
     }
     Ok(())
 }
@@ -270,9 +283,48 @@ mod tests {
         assert!(third.contains("point = [") && !third.contains("revoked;"), "{text}");
     }
 
+    /// Compiles the board's manifest with other lines added, at the root and in the node `remoteproc`.
+    fn compiled_with(root: &str, properties: &str) -> Result<Vec<u8>> {
+        let workspace = Workspace::find()?;
+        let run = RunDirectory::create(&workspace)?;
+        let base = workspace.root.join("manifest/qemu.dts");
+        run.write("keys.dtsi", render_keys(&[vector_key("rsa2048.pub.pem")?]).as_bytes())?;
+        let text =
+            format!("/include/ \"{}\"\n/ {{ {root} remoteproc {{ {properties} }}; }};\n", base.display());
+        let source = run.write("changed.dts", text.as_bytes())?;
+        Ok(fs::read(compile_file(&run, "changed", &source)?)?)
+    }
+
+    fn regions(kind: &str, count: usize) -> String {
+        let nodes: String = (0..count).map(|number| format!("more-{number} {{}}; ")).collect();
+        format!("{kind} {{ {nodes} }};")
+    }
+
     #[test]
-    fn a_large_manifest_is_refused() {
-        assert!(check_size(MAX_SIZE).is_ok());
-        assert!(check_size(MAX_SIZE + 1).is_err());
+    fn what_the_partition_would_refuse_is_refused_before() {
+        check(&compiled_with("", "").unwrap()).unwrap();
+        // There is one of each.
+        check(&compiled_with(&regions("memory-regions", 7), "").unwrap()).unwrap();
+        check(&compiled_with(&regions("device-regions", 7), "").unwrap()).unwrap();
+        let processors: String = (0..7).map(|number| format!("more-{number} {{}}; ")).collect();
+        for (root, properties, says) in [
+            (
+                regions("memory-regions", 8),
+                String::new(),
+                "node memory-regions has 9 regions, the limit is 8",
+            ),
+            (
+                regions("device-regions", 8),
+                String::new(),
+                "node device-regions has 9 regions, the limit is 8",
+            ),
+            (String::new(), format!("padding = \"{}\";", "x".repeat(MAX_SIZE)), "bytes, the limit is 3584"),
+            (String::new(), "normal-memory = <0 1>;".to_owned(), "normal-memory"),
+            (String::new(), "spmc = \"somebody's\";".to_owned(), "spmc"),
+            (String::new(), format!("processors {{ {processors} }};"), "no property"),
+        ] {
+            let error = check(&compiled_with(&root, &properties).unwrap()).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 }

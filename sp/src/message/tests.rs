@@ -116,15 +116,15 @@ fn psci_messages_count_from_the_spmc_only() {
 }
 
 #[test]
-fn messages_about_virtual_machines_count_from_the_hypervisor_and_the_spmc() {
+fn messages_about_virtual_machines_count_from_the_hypervisor_only() {
     for (request, reply) in [(0x8000_0004, 0x8000_0005), (0x8000_0006, 0x8000_0007)] {
-        for sender in [0, 0x8000] {
-            let (response, _) = ask(&[0x8400_006F, sender << 16 | 0x8001, request, 0, 0, 3]);
-            assert_eq!(response, registers(&[0x8400_0070, 0x8001_0000 | sender, reply, 0]));
+        let (response, _) = ask(&[0x8400_006F, 0x0000_8001, request, 0, 0, 3]);
+        assert_eq!(response, registers(&[0x8400_0070, 0x8001_0000, reply, 0]));
+        for sender in [3, 0x8000] {
+            let (response, echo) = ask(&[0x8400_006F, sender << 16 | 0x8001, request, 0, 0, 3]);
+            assert_eq!(response, registers(&[0x8400_0070, 0x8001_0000 | sender, reply, 0xFFFF_FFFA]));
+            assert_eq!(echo.calls, 0);
         }
-        let (response, echo) = ask(&[0x8400_006F, 0x0003_8001, request, 0, 0, 3]);
-        assert_eq!(response, registers(&[0x8400_0070, 0x8001_0003, reply, 0xFFFF_FFFA]));
-        assert_eq!(echo.calls, 0);
     }
 }
 
@@ -246,28 +246,28 @@ proptest! {
 #[test]
 fn a_virtual_machine_that_is_gone_is_told_to_the_service() {
     for (function, response) in [(0x8400_006F, 0x8400_0070), (0xC400_006F, 0xC400_0070)] {
-        for sender in [0, 0x8000] {
-            // What is above bits 15:0 of w5, and a handle in w3 and w4, mean nothing.
-            let request = [function, sender << 16 | 0x8001, 0x8000_0006, 7, 8, 0xDEAD_BEEF_0005_0003];
-            let (answer, echo) = ask(&request);
-            assert_eq!(answer, registers(&[response, 0x8001_0000 | sender, 0x8000_0007, 0]));
-            assert_eq!((echo.gone, echo.calls, echo.rpc_calls), (vec![3], 0, 0));
-        }
+        // What is above bits 15:0 of w5, and a handle in w3 and w4, mean nothing.
+        let request = [function, 0x0000_8001, 0x8000_0006, 7, 8, 0xDEAD_BEEF_0005_0003];
+        let (answer, echo) = ask(&request);
+        assert_eq!(answer, registers(&[response, 0x8001_0000, 0x8000_0007, 0]));
+        assert_eq!((echo.gone, echo.calls, echo.rpc_calls), (vec![3], 0, 0));
     }
 }
 
 #[test]
-fn only_virtual_machines_go_and_only_the_hypervisor_and_the_spmc_say_so() {
+fn only_virtual_machines_go_and_only_the_hypervisor_says_so() {
     for (sender, id, status) in [
         // Denied to others, the machine itself and other partitions among them.
         (1, 3, 0xFFFF_FFFA_u64),
         (3, 3, 0xFFFF_FFFA),
         (0x8002, 3, 0xFFFF_FFFA),
+        // The SPMC among them, whatever it says.
+        (0x8000, 3, 0xFFFF_FFFA),
+        (0x8000, 0, 0xFFFF_FFFA),
         // Invalid: the hypervisor itself, and what is no virtual machine.
         (0, 0, 0xFFFF_FFFE),
-        (0x8000, 0, 0xFFFF_FFFE),
+        (0, 0x8001, 0xFFFF_FFFE),
         (0, 0x8002, 0xFFFF_FFFE),
-        (0x8000, 0x8001, 0xFFFF_FFFE),
     ] {
         let (answer, echo) = ask(&[0x8400_006F, sender << 16 | 0x8001, 0x8000_0006, 0, 0, id]);
         assert_eq!(answer, registers(&[0x8400_0070, 0x8001_0000 | sender, 0x8000_0007, status]));

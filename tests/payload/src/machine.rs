@@ -55,6 +55,14 @@ pub fn frequency() -> u64 {
     }
 }
 
+/// Sets what the virtual counter lags behind the physical one on this CPU, ticks modulo 2^64.
+pub fn set_virtual_offset(ticks: u64) {
+    // SAFETY: the register exists at EL2, and nothing here reads the virtual counter.
+    unsafe {
+        core::arch::asm!("msr cntvoff_el2, {}", "isb", in(reg) ticks, options(nomem, nostack, preserves_flags));
+    }
+}
+
 /// Waits.
 pub fn wait_microseconds(microseconds: u64) {
     let start = Moment::now();

@@ -12,7 +12,7 @@
 //! | test | test | prefix of the names to run; repeatable; all if absent |
 //! | rounds | test | how often each event is provoked, 1 if absent |
 //! | seed | test | number that random numbers begin with |
-//! | random, mutated, calls, enough | test | how many messages of each kind the fuzzer sends, and how often it has to see everything |
+//! | random, mutated, calls, enough, starts | test | how many messages of each kind the fuzzer sends, how often it has to see everything, and how often it starts firmware |
 //! | cycles, aborted | test | how often the theme `soak` does what it does |
 //! | flip-loads | test | loads during which another CPU changes the image, 200 if absent |
 //! | sample, second | test | files that load |

@@ -24,7 +24,7 @@ const FORGED: (&str, &str) = ("negative/n09-sig-flip.sig", "before:SIGNATURE_INV
 const CHANGED: (&str, &str) = ("negative/n10-segbyte.sig", "after:SEGMENT_HASH_MISMATCH");
 
 /// In one machine.
-const CONTROLS: [Control; 29] = [
+const CONTROLS: [Control; 30] = [
     ("owner", 1, "claims::commands_are_the_owners", "expecting NOT_OWNER"),
     ("wipe-at-release", 2, "lifecycle::load_and_release", "not 0x00 throughout"),
     ("wipe-after-a-failure", 2, "vectors::negative/n10-segbyte.sig", "not 0x00 throughout"),
@@ -63,6 +63,7 @@ const CONTROLS: [Control; 29] = [
     ),
     ("what-was-asked-before", 21, "machines::one_goes_in_the_middle_of_one_call", "the load: Some("),
     ("turn", 22, "contexts::who_was_busy_comes_next", "never waits for the one who was busy"),
+    ("clock", 23, "claims::the_clock_is_not_the_normal_worlds", "expecting METADATA_SLOTS_FULL"),
     ("owner-among-many-messages", 1, "fuzz::messages_of_all_families", "is carried out on what is"),
 ];
 
@@ -81,7 +82,7 @@ const ON_THE_HOST: [Guard; 2] = [Guard::Close, Guard::WipeAgain];
 const IN_A_CASE: [Guard; 1] = [Guard::FixUp];
 
 /// How many messages the fuzzer sends, and how often it has to see each command and refusal: fewer than as a test of its own.
-const MESSAGES: [(&str, &str); 3] = [("random", "1000"), ("mutated", "8000"), ("enough", "2")];
+const MESSAGES: [(&str, &str); 3] = [("random", "1000"), ("mutated", "4000"), ("enough", "2")];
 
 /// Cases of the same build that do the taking out themselves, each in a machine of its own: theme and name. Execution contexts
 /// whose places were given away, and a partition that is dead afterwards.

@@ -1,6 +1,6 @@
 //! Runs of the payload's own tests: the system tests, and the judgement of signed containers.
 use super::expectations;
-use super::{Suite, events, trust};
+use super::{Suite, events, faults, trust};
 use crate::console::{Message, Speaker, Verdict};
 use crate::firmware::Images;
 use crate::machine::{self, Clock, Firmware, Outcome, Run};
@@ -22,7 +22,11 @@ pub const PROPERTIES: &str = "idle-claim-ms = <1000>; one-call-endpoints = <1>; 
 /// How many messages the fuzzer sends to a partition with one execution context, and how often it has to see each command and refusal:
 /// half of what it sends to the one with several, which answers them by the same code.
 const FEWER_MESSAGES: [(&str, &str); 4] =
-    [("random", "5000"), ("mutated", "10000"), ("calls", "6000"), ("enough", "10")];
+    [("random", "5000"), ("mutated", "3000"), ("calls", "4500"), ("enough", "10")];
+
+/// How many loads of an image that changes meanwhile the partition with several execution contexts makes here. The group `hostile`
+/// has it make all of them.
+const FEWER_FLIPS: (&str, &str) = ("flip-loads", "60");
 
 /// How the lines begin that tell how far something is that is done very often.
 const ENDURANCE: &str = "soak ";
@@ -45,6 +49,9 @@ pub fn system(suite: &mut Suite) -> Result<()> {
         for (name, count) in FEWER_MESSAGES {
             parameters.set(name, count)?;
         }
+    } else {
+        let (name, count) = FEWER_FLIPS;
+        parameters.set(name, count)?;
     }
     // The tests begin and end with clear memory.
     run(suite, &suite.title("system"), 0, &keys, PROPERTIES, &parameters).map(drop)
@@ -86,7 +93,8 @@ pub fn one_context(suite: &mut Suite) -> Result<()> {
     let others = |suite: &mut Suite| {
         vectors(suite)?;
         trust::run_all(suite)?;
-        events::run_all(suite)
+        events::cases(suite)?;
+        faults::run(suite)
     };
     let outcome = system(suite).and_then(|()| if whole { others(suite) } else { Ok(()) });
     suite.one_context = false;

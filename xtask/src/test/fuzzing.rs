@@ -5,7 +5,7 @@ use crate::fuzz::Targets;
 use anyhow::Result;
 
 /// How long each target runs: long runs are `cargo xtask fuzz`.
-const SECONDS: u64 = 20;
+const SECONDS: u64 = 10;
 
 /// Runs the targets.
 pub fn run(suite: &mut Suite) -> Result<()> {

@@ -41,7 +41,7 @@ const GROUPS: [Group; 18] = [
     ("system", "the normal world attacks and uses the partition, in the emulator", emulated::system),
     (
         "contexts",
-        "the same, and vectors, trust and events, with one execution context of the partition for all processors",
+        "the same, and vectors, trust, events and faults, with one execution context of the partition for all processors",
         emulated::one_context,
     ),
     ("vectors", "signed containers are judged as listed, in the emulator", emulated::vectors),

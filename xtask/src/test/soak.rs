@@ -98,6 +98,7 @@ fn messages(suite: &mut Suite, options: &Options) -> Result<()> {
         ("mutated", options.mutated),
         ("calls", options.calls),
         ("enough", options.enough),
+        ("starts", options.enough),
     ];
     for (name, number) in numbers {
         parameters.set(name, &number.to_string())?;

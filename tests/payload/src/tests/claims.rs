@@ -2,7 +2,7 @@
 //! who is idle for too long loses it; nobody touches what is another one's.
 use crate::context::{Context, HYPERVISOR};
 use crate::framework::Outcome;
-use crate::machine::{Moment, wait_microseconds};
+use crate::machine::{Moment, frequency, set_virtual_offset, wait_microseconds};
 use crate::parameters::File;
 use crate::{expect, expect_eq, failure, memory};
 use core::ops::Range;
@@ -22,6 +22,7 @@ crate::cases! { "claims":
     three_clients_interleave
     a_fourth_client_has_no_room
     idle_loads_make_room
+    the_clock_is_not_the_normal_worlds
     one_call_for_those_who_may
     one_call_for_nobody_else
 }
@@ -303,6 +304,26 @@ fn a_fourth_client_has_no_room(context: &mut Context) -> Outcome {
     fourth.goes_on(context)?;
     context.expect_counts(3, 3)?;
     for client in [clients[0], clients[2], fourth] {
+        client.releases(context)?;
+    }
+    for client in clients.into_iter().chain([fourth]) {
+        client.reclaims(context)?;
+    }
+    Ok(())
+}
+
+/// A hypervisor gives each of its machines a time of its own. One that has run for longer finds nobody idle for that.
+fn the_clock_is_not_the_normal_worlds(context: &mut Context) -> Outcome {
+    let (clients, fourth) = full_house(context)?;
+    let hour = 3600 * frequency();
+    for offset in [hour.wrapping_neg(), hour] {
+        set_virtual_offset(offset);
+        let refused = fourth.is_refused(context, Refusal::MetadataSlotsFull);
+        set_virtual_offset(0);
+        refused?;
+    }
+    context.expect_counts(3, 3)?;
+    for client in clients {
         client.releases(context)?;
     }
     for client in clients.into_iter().chain([fourth]) {

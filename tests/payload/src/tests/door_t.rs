@@ -42,7 +42,6 @@ const NOT_FOUND: u64 = 0xFFFF_FFFD;
 const INVALID_STATE: u64 = 0xFFFF_FFFC;
 const TRANSPORT_LAYER: u64 = 0xFFFF_FFFB;
 const INVALID_REQUEST_BODY: u64 = 0xFFFF_FFFA;
-const RESOURCE_FAILURE: u64 = 0xFFFF_FFF8;
 
 /// Control registers.
 const RETRIEVE_MEM: u32 = 0xFF_0001;
@@ -487,11 +486,11 @@ fn buffers_are_counted(context: &mut Context) -> Outcome {
         // The hypervisor's, then those of virtual machines.
         context.speak_as(if index < MOST_OF_ONE { HYPERVISOR } else { 1 })?;
         *handle = context.share_good(&[page(index)])?;
-        let expected = if index < MOST { 0 } else { RESOURCE_FAILURE };
+        let expected = if index < MOST { 0 } else { NOT_FOUND };
         expect_eq!(take(context, *handle)?, expected, "RETRIEVE_MEM");
         if index + 1 == MOST_OF_ONE {
             let surplus = context.share_good(&[page(MOST + 1)])?;
-            expect_eq!(take(context, surplus)?, RESOURCE_FAILURE, "RETRIEVE_MEM of one too many");
+            expect_eq!(take(context, surplus)?, NOT_FOUND, "RETRIEVE_MEM of one too many");
             context.reclaim(surplus)?;
         }
     }

@@ -176,6 +176,8 @@ pub struct Counts {
     rpc: u32,
     by_spmc: u32,
     framework: u32,
+    /// Of the partition's answers, those to valid messages with a mistake.
+    mistaken: u32,
     /// Answers of the partition: by sender, of door D and of door T.
     senders: [[u32; 2]; ENDPOINTS.len()],
     commands: [u32; 0x19],
@@ -194,6 +196,7 @@ impl Default for Counts {
             rpc: 0,
             by_spmc: 0,
             framework: 0,
+            mistaken: 0,
             senders: [[0; 2]; ENDPOINTS.len()],
             commands: [0; 0x19],
             door_t_commands: [0; 0x19],
@@ -225,6 +228,16 @@ fn known(counts: [u32; 0x19]) -> impl Iterator<Item = (Command, u32)> {
 }
 
 impl Counts {
+    /// The partition has answered a valid message with a mistake.
+    pub fn had_a_mistake(&mut self) {
+        self.mistaken += 1;
+    }
+
+    /// Returns the number of valid messages with a mistake that the partition has answered.
+    pub fn mistaken(&self) -> u32 {
+        self.mistaken
+    }
+
     /// An answer of the SPMC.
     pub fn refused_by_spmc(&mut self) {
         self.by_spmc += 1;
@@ -307,10 +320,10 @@ impl Counts {
 
     /// Prints all numbers.
     pub fn print(&self) {
-        let Self { direct, second, second_other, rpc, framework, by_spmc, .. } = self;
+        let Self { direct, second, second_other, rpc, framework, by_spmc, mistaken, .. } = self;
         say!(
             "info fuzz answers: 64 bit {direct}, second family {second}, with door T's UUID {second_other}, 32 bit {rpc}, \
-             framework {framework}, by the SPMC {by_spmc}"
+             framework {framework}, by the SPMC {by_spmc}; to valid messages with a mistake {mistaken}"
         );
         say!(
             "info fuzz commands: {}",

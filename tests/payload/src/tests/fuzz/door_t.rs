@@ -19,7 +19,7 @@ use remoteproc_abi::ts_rpc::{Request as Call, Status};
 use remoteproc_refusal::Refusal;
 
 /// Calls without a parameter.
-const CALLS: u32 = 12_000;
+const CALLS: u32 = 9_000;
 /// Most starts: each takes a new emulator of the remote core.
 const STARTS: u32 = 3;
 /// Who calls.
@@ -38,14 +38,13 @@ const PLACE: u64 = memory::SCRATCH.end - 0x10_0000;
 const MOST_REPEATS: u32 = 100_000;
 
 /// The statuses that calls provoke.
-const STATUSES: [Status; 7] = [
+const STATUSES: [Status; 6] = [
     Status::Success,
     Status::InvalidValue,
     Status::NotFound,
     Status::InvalidState,
     Status::TransportLayer,
     Status::InvalidRequestBody,
-    Status::ResourceFailure,
 ];
 
 /// The refusals that are door T's own, and some that show that its loads get far.

@@ -10,6 +10,8 @@ const SPMC: u16 = 0x8000;
 /// A virtual machine is there; one is gone.
 const CREATED: u32 = 4;
 const DESTROYED: u32 = 6;
+/// What the SPMC is told of both: they are the hypervisor's to send.
+const DENIED: u64 = 0xFFFF_FFFA;
 /// Bit 31 of w2.
 const FRAMEWORK: u64 = 1 << 31;
 
@@ -22,7 +24,7 @@ impl Fuzzer<'_> {
             1 => self.random.below(256) as u32,
             _ => self.random.below(16) as u32,
         };
-        // In its own name the SPMC sends what the manifest asks for; all else comes from the hypervisor.
+        // In its own name the test bench's SPMC sends what the manifest asks for; all else comes from the hypervisor.
         let in_its_own = number == DESTROYED && self.random.once_in(2);
         let sender = if in_its_own { SPMC } else { HYPERVISOR };
         let mut payload = [0; 3].map(|_: u64| self.random.register());
@@ -50,6 +52,7 @@ impl Fuzzer<'_> {
             // Success, or an error of FF-A or PSCI.
             && (answer[3] == 0 || (answer[3] as u32).cast_signed() < 0 && answer[3] >> 32 == 0);
         expect!(good, "framework message {number} with {payload:x?} is answered {answer:x?}");
+        expect!(!in_its_own || answer[3] == DENIED, "the SPMC is told {:#x}", answer[3]);
         self.counts.framework(number);
         // What a virtual machine that is gone had as a buffer is not held any more.
         if number == DESTROYED && answer[3] == 0 {

@@ -49,6 +49,8 @@ pub struct Message {
     pub registers: [u64; 16],
     /// What is carried out by door T, if it was made as a command and not changed.
     pub opcode: Option<u16>,
+    /// It was valid but for a mistake in one place or two, which the partition has to notice.
+    pub mistaken: bool,
 }
 
 impl Message {
@@ -58,7 +60,7 @@ impl Message {
         for (register, value) in registers.iter_mut().zip(front.iter().chain(&payload)) {
             *register = *value;
         }
-        Self { sender: HYPERVISOR, function, registers, opcode: None }
+        Self { sender: HYPERVISOR, function, registers, opcode: None, mistaken: false }
     }
 
     /// A command to door D, of either family.
@@ -105,10 +107,18 @@ impl Message {
         (self.function == REQUEST_32 && self.registers[0] as u32 == 0).then_some(self.registers[1] as u32)
     }
 
+    /// Changes a register a little or a lot; some changes of some values are none.
+    fn change(&mut self, random: &mut Random, index: usize) {
+        let before = self.registers[index];
+        self.registers[index] = changed(random, before);
+        self.mistaken |= self.registers[index] != before;
+    }
+
     /// Makes another command of a message to door D.
     pub fn become_harmless(&mut self) {
         if let Some(index) = self.payload() {
             self.registers[index] = GET_LAST_ERROR;
+            self.mistaken = false;
         }
     }
 }
@@ -140,7 +150,7 @@ pub fn random(random: &mut Random) -> Message {
 /// The endpoint that the manifest does not list for processor 1.
 const UNLISTED: u16 = 3;
 
-/// A valid message, in most cases with one register changed.
+/// A valid message, in many cases with a mistake: in what a load names, or in any one register.
 pub fn mutated(
     random: &mut Random,
     (pool, buffers): (&Pool, &Buffers),
@@ -163,6 +173,7 @@ pub fn mutated(
         ]),
     };
     let mut payload = [command, 0, 0, 0, 0];
+    let mut mistaken = false;
     if command == LOAD {
         let item = pool.pick(random, sender);
         if item.lent {
@@ -183,6 +194,7 @@ pub fn mutated(
         if random.once_in(24) {
             payload[1] = 1;
         }
+        mistaken = payload[1] != 0 || payload[3] != item.length || payload[4] != 0;
     }
     if command == GET_MEASUREMENTS && random.once_in(2) {
         // A load that is not kept, or not yet.
@@ -197,10 +209,10 @@ pub fn mutated(
     if sender == UNLISTED && random.once_in(4) {
         payload[1] = 1;
     }
-    let mut message = Message::door_d(random, sender, payload);
+    let mut message = Message { mistaken, ..Message::door_d(random, sender, payload) };
     if random.once_in(2) {
         let index = message.payload().unwrap_or(0) + random.below(5) as usize;
-        message.registers[index] = change(random, message.registers[index]);
+        message.change(random, index);
     }
     message
 }
@@ -212,14 +224,14 @@ fn mutated_rpc(random: &mut Random, buffers: &Buffers) -> Message {
     let mut message = Message { sender, opcode, ..Message::new(REQUEST_32, &[0], registers.map(u64::from)) };
     if random.once_in(2) {
         let index = 1 + random.below(5) as usize;
-        message.registers[index] = change(random, message.registers[index]);
+        message.change(random, index);
         message.opcode = None;
     }
     message
 }
 
-/// Changes a register a little or a lot.
-fn change(random: &mut Random, value: u64) -> u64 {
+/// A value that is a little or much different.
+fn changed(random: &mut Random, value: u64) -> u64 {
     match random.below(5) {
         0 => value ^ 1 << random.below(64),
         1 => value.wrapping_add(1),

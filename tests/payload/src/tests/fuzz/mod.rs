@@ -1,6 +1,6 @@
 //! Direct messages by the thousand, random ones and valid ones with mistakes: one answer each, and afterwards a clean load.
 //!
-//! `random=`, `mutated=`, `calls=` and `enough=` of the parameters say how many. The seed is `seed=`, or a fixed one; it is printed. So
+//! `random=`, `mutated=`, `calls=`, `enough=` and `starts=` of the parameters say how many. The seed is `seed=`, or a fixed one; it is printed. So
 //! are the numbers of messages of each family, of each command and of each refusal that a client can provoke with messages alone: each
 //! has to be seen often enough to count.
 mod buffers;
@@ -34,16 +34,16 @@ crate::cases! { "fuzz":
 
 /// Random messages without a parameter.
 const RANDOM: u32 = 10_000;
-/// Valid messages with mistakes without a parameter.
-const MUTATED: u32 = 20_000;
+/// Valid messages with mistakes without a parameter. As many again have none.
+const MUTATED: u32 = 6_000;
 /// How often each command and each refusal has to be seen without a parameter.
 const ENOUGH: u32 = 20;
 /// Messages between two lines about how far it is.
 const REPORT: u32 = 50_000;
 /// The seed without a parameter.
 const SEED: u64 = 0x7265_6d6f_7465_7072;
-/// Of so many times that each refusal has to be seen, one start: each takes a new emulator of the remote core, and while it runs,
-/// and after it was stopped, several are refused.
+/// Of so many times that each refusal has to be seen, one start without a parameter: each takes a new emulator of the remote core, and
+/// while it runs, and after it was stopped, several are refused.
 const PER_START: u32 = 5;
 /// Messages for which firmware that was started runs on, and stays stopped.
 const PATIENCE: u32 = 60;
@@ -76,8 +76,8 @@ struct Fuzzer<'a> {
     counts: Counts,
     state: State,
     starts: u32,
-    /// Most starts.
-    most_starts: u32,
+    /// Starts that are wanted, and no more.
+    wanted_starts: u32,
     /// Messages until the state may be left.
     patience: u32,
     /// Loads are not gone on with.
@@ -110,6 +110,7 @@ fn messages_of_all_families(context: &mut Context) -> Outcome {
         count(context, "mutated", MUTATED),
         count(context, "enough", ENOUGH),
     );
+    let wanted_starts = count(context, "starts", (enough / PER_START).max(1));
     if !context.set_strictness(Strictness::Strict)? {
         let why = "the pool of handles needs shares that only the test bench's SPMC takes";
         return Err(Failure::Skipped(Text::of(format_args!("{why}"))));
@@ -123,7 +124,7 @@ fn messages_of_all_families(context: &mut Context) -> Outcome {
         counts: Counts::default(),
         state: State::Offline,
         starts: 0,
-        most_starts: (enough / PER_START).max(1),
+        wanted_starts,
         patience: 0,
         in_crowd: false,
         owner: HYPERVISOR,
@@ -131,7 +132,7 @@ fn messages_of_all_families(context: &mut Context) -> Outcome {
         longest: 0,
     };
     let outcome = fuzzer.run(&pool, messages, mutated);
-    let Fuzzer { counts, owner, mut buffers, longest, .. } = fuzzer;
+    let Fuzzer { counts, owner, mut buffers, longest, starts, .. } = fuzzer;
     counts.print();
     tell_longest("message", longest);
     context.client.tee().speak_for(owner);
@@ -142,11 +143,10 @@ fn messages_of_all_families(context: &mut Context) -> Outcome {
     let reclaimed = pool.reclaim(context);
     let given_back = buffers.reclaim(context);
     outcome.and(stopped).and(released).and(reclaimed).and(given_back)?;
-    expect!(
-        counts.answers() >= messages.saturating_add(mutated),
-        "there were only {} answers",
-        counts.answers()
-    );
+    expect!(counts.answers() >= messages.saturating_add(mutated), "only {} answers", counts.answers());
+    expect!(counts.mistaken() >= mutated, "only {} had a mistake", counts.mistaken());
+    say!("info fuzz starts carried out: {starts}");
+    expect!(starts >= wanted_starts, "of {wanted_starts} starts only {starts} were carried out");
     counts.check(enough)
 }
 
@@ -187,8 +187,7 @@ impl Fuzzer<'_> {
             message.sender = self.sender();
             self.send(message)?;
         }
-        let all = random.saturating_add(mutated);
-        while self.counts.answers() < all {
+        while self.counts.mistaken() < mutated {
             if self.state == State::Offline && self.random.once_in(CROWDS) {
                 self.crowd(pool)?;
                 continue;
@@ -217,7 +216,7 @@ impl Fuzzer<'_> {
         processor == PROCESSOR
             && match self.state {
                 State::Offline => false,
-                State::Loaded => starting && self.starts >= self.most_starts,
+                State::Loaded => starting && self.starts >= self.wanted_starts,
                 State::Running => stopping && self.patience > 0,
                 State::Stopped => (loading || releasing) && self.patience > 0,
             }
@@ -279,6 +278,9 @@ impl Fuzzer<'_> {
             return Ok(());
         }
         expect_eq!(function, message.function + 1, "the answer's function");
+        if message.mistaken {
+            self.counts.had_a_mistake();
+        }
         let mut result = result_of(&message, &answer);
         let elsewhere = command.is_some_and(|(_, processor)| processor != PROCESSOR);
         let is_left = message.sender == HYPERVISOR && self.random.once_in(LEFT) && !elsewhere;
