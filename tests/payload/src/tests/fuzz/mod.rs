@@ -25,6 +25,7 @@ use pool::Pool;
 use random::Random;
 use remoteproc_abi::door_d::StopMode;
 use remoteproc_abi::result::TeeResult;
+use remoteproc_abi::status::ProcessorState;
 use remoteproc_shim::ffa::Registers;
 
 crate::cases! { "fuzz":
@@ -333,6 +334,18 @@ impl Fuzzer<'_> {
         Ok(())
     }
 
+    /// Its owner may load what is stopped. If that fails after it was cleared, it is nobody's.
+    fn follow_failed_load(&mut self) -> Outcome {
+        if self.state == State::Stopped {
+            let status = self.context.client.status().map_err(|error| failure!("GET_STATUS: {error}"))?;
+            if status.owner.is_none() {
+                expect_eq!(status.state, ProcessorState::Offline, "the state of what is nobody's");
+                self.state = State::Offline;
+            }
+        }
+        Ok(())
+    }
+
     /// Follows the processor's state, and asks why a request was refused.
     fn follow(&mut self, sender: u16, command: u64, processor: u64, result: u64) -> Outcome {
         let result = u32::try_from(result).ok().and_then(|result| TeeResult::try_from(result).ok());
@@ -360,6 +373,9 @@ impl Fuzzer<'_> {
                 let refusal =
                     refusal.ok_or_else(|| failure!("command {command:#x} is refused without a reason"))?;
                 self.counts.refusal(refusal);
+                if processor == PROCESSOR && sender == self.owner && command & 0xFFFF == 1 {
+                    self.follow_failed_load()?;
+                }
                 return Ok(());
             }
         }
