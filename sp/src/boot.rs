@@ -93,7 +93,7 @@ fn start(boot_information: u64) -> Result<(), BootError> {
     let Manifest { mut board, ffa_version, doorbell, interrupts: calls, .. } =
         manifest::parse(read_manifest(boot_information)?).map_err(BootError::Manifest)?;
     if calls == InterruptCalls::Hafnium {
-        time::is_virtual();
+        time::use_virtual();
     }
     if ffa_version != u32::from(ffa::VERSION) {
         log::warn!("the manifest asks for FF-A {ffa_version:#x}, the partition speaks {}", ffa::VERSION);

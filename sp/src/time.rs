@@ -16,7 +16,7 @@ pub fn runs() -> bool {
 }
 
 /// The SPMC is at S-EL2, and the virtual counter its own. To be said before anybody asks for the time.
-pub fn is_virtual() {
+pub fn use_virtual() {
     IS_VIRTUAL.store(true, Ordering::Relaxed);
 }
 

@@ -1,8 +1,8 @@
 //! Direct messages by the thousand, random ones and valid ones with mistakes: one answer each, and afterwards a clean load.
 //!
-//! `random=`, `mutated=`, `calls=`, `enough=` and `starts=` of the parameters say how many. The seed is `seed=`, or a fixed one; it is printed. So
-//! are the numbers of messages of each family, of each command and of each refusal that a client can provoke with messages alone: each
-//! has to be seen often enough to count.
+//! `random=`, `mutated=`, `calls=`, `enough=` and `starts=` of the parameters say how many. The seed is `seed=`, or a fixed one; it is
+//! printed. So are the numbers of messages of each family, of each command and of each refusal that a client can provoke with messages
+//! alone: each has to be seen often enough to count.
 mod buffers;
 mod counts;
 mod crowd;
