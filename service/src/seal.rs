@@ -162,3 +162,49 @@ impl<H: Hasher> Check<H> {
         self.digests.take().map(Hasher::finish).map(Some).ok_or(Fault)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use remoteproc_image::software::Software;
+
+    /// Memory that holds a secret everywhere, up to an address.
+    struct Secret {
+        end: u64,
+    }
+
+    impl Destination for Secret {
+        fn write(&mut self, _: u64, _: &[u8]) -> Result<(), Fault> {
+            Err(Fault)
+        }
+
+        fn read(&mut self, address: u64, into: &mut [u8]) -> Result<(), Fault> {
+            into.fill(0x5A);
+            if address < self.end { Ok(()) } else { Err(Fault) }
+        }
+    }
+
+    fn looked_at(end: u64, size: u32) -> (Result<Option<[u8; 32]>, Fault>, [u8; 64]) {
+        let mut seal = Seal { segments: Vec::new(), digest: [0; 32] };
+        assert!(seal.segments.push(Sealed { physical_address: [0, 0x1000], size, zeros: 0 }).is_ok());
+        let (mut buffer, mut memory) = ([0; 64], Secret { end });
+        let mut check = Check::new(&Software, 0);
+        let outcome = check.go_on(&seal, (&Software, &mut memory), &mut buffer, &mut Budget::new());
+        (outcome, buffer)
+    }
+
+    #[test]
+    fn what_was_looked_at_does_not_stay_in_the_buffer() {
+        let (done, buffer) = looked_at(u64::MAX, 100);
+        assert!(matches!(done, Ok(Some(_))), "{done:?}");
+        assert_eq!(buffer, [0; 64]);
+        // In the middle of it.
+        let (pending, buffer) = looked_at(u64::MAX, 1 << 20);
+        assert_eq!(pending, Ok(None));
+        assert_eq!(buffer, [0; 64]);
+        // After a read that has failed, and left something.
+        let (failed, buffer) = looked_at(0x1040, 100);
+        assert_eq!(failed, Err(Fault));
+        assert_eq!(buffer, [0; 64]);
+    }
+}

@@ -24,8 +24,8 @@ pub const PROPERTIES: &str = "idle-claim-ms = <1000>; one-call-endpoints = <1>; 
 const FEWER_MESSAGES: [(&str, &str); 4] =
     [("random", "5000"), ("mutated", "3000"), ("calls", "4500"), ("enough", "10")];
 
-/// How many loads of an image that changes meanwhile the partition with several execution contexts makes here. The group `hostile`
-/// has it make all of them.
+/// How many loads of an image that changes meanwhile the partition with several execution contexts makes here, on the test bench's SPMC.
+/// The group `hostile` has it make all of them.
 const FEWER_FLIPS: (&str, &str) = ("flip-loads", "60");
 
 /// How the lines begin that tell how far something is that is done very often.
@@ -49,7 +49,7 @@ pub fn system(suite: &mut Suite) -> Result<()> {
         for (name, count) in FEWER_MESSAGES {
             parameters.set(name, count)?;
         }
-    } else {
+    } else if matches!(suite.firmware, Firmware::Fixture) {
         let (name, count) = FEWER_FLIPS;
         parameters.set(name, count)?;
     }
