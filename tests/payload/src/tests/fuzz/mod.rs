@@ -145,7 +145,6 @@ fn messages_of_all_families(context: &mut Context) -> Outcome {
     let given_back = buffers.reclaim(context);
     outcome.and(stopped).and(released).and(reclaimed).and(given_back)?;
     expect!(counts.answers() >= messages.saturating_add(mutated), "only {} answers", counts.answers());
-    expect!(counts.mistaken() >= mutated, "only {} had a mistake", counts.mistaken());
     say!("info fuzz starts carried out: {starts}");
     expect!(starts >= wanted_starts, "of {wanted_starts} starts only {starts} were carried out");
     counts.check(enough)
